@@ -25,3 +25,7 @@ class Clock(Protocol):
     def machine_ns(self) -> int:
         """Monotonic machine time, nanoseconds; comparable between processes of one boot only."""
         ...
+
+    def machine_us(self) -> int:
+        """Machine wall time, microseconds since 1970 UTC: for durable timers that wait for a person, and for the journal."""
+        ...

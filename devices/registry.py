@@ -49,10 +49,6 @@ class Datastream(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "number"  # number, bool, text
     interval_s: float = 60.0
 
-    @property
-    def partition(self) -> int:
-        return partition_of(self.device_id)
-
 
 class RegistryData(msgspec.Struct, frozen=True, kw_only=True):
     """Body of a `registry` control record: a full registry, or the devices that changed and those that left."""
