@@ -1,0 +1,149 @@
+"""Settings: the only place that reads the environment.
+
+Every setting has a default, an environment variable `CITYBRAIN_<NAME>` and, where people set it often, an option of
+`citybrain up`. `docs/operations.md` lists them in one table; a test holds the two together. A value that does not parse
+is refused by name, never repaired.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+PREFIX = "CITYBRAIN_"
+
+
+class WrongSetting(Exception):
+    """A setting that cannot be used; the text names it, its value and what was expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this installation runs. Field comments are the table of docs/operations.md."""
+
+    data_dir: Path = Path("var/data")
+    tenant: str = "main"
+    tenant_kind: str = "real"  # real, demo, exercise, test
+    host: str = "127.0.0.1"
+    port: int = 8480  # plain HTTP, only on 127.0.0.1
+    https_port: int = 8443
+    public_hosts: str = ""
+    database: str = "auto"
+    broker: str = "auto"
+    broker_port: int = 0  # 0: 1883 + 17000 for real, a free port otherwise
+    clock: str = "real"  # real, scaled, stepped
+    speed: float = 1.0
+    start: str = ""  # ISO time of a scaled or stepped clock's first start
+    log_max_bytes: int = 20 * 1024**3
+    log_keep_h: float = 48.0
+    retention_days: float = 400.0
+    log_level: str = "info"
+    dev_stack: str = ""
+    metrics_token: str = ""
+    simulate: str = ""  # scenario that the supervisor runs as a child
+    seed: int = 20190809
+    stop_deadline_s: float = 8.0
+    database_password: str = ""
+    broker_username: str = "citybrain"
+    broker_password: str = ""
+
+    @property
+    def secrets_dir(self) -> Path:
+        return self.data_dir / "secrets"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.data_dir / "log"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.data_dir / "run"
+
+    @property
+    def append_socket(self) -> Path:
+        return self.log_dir / "append.sock"
+
+    @property
+    def real(self) -> bool:
+        return self.tenant_kind == "real"
+
+
+_CHOICES = {
+    "tenant_kind": ("real", "demo", "exercise", "test"),
+    "clock": ("real", "scaled", "stepped"),
+    "log_level": ("debug", "info", "warning", "error"),
+}
+
+
+def _parse(name: str, text: str, default: Any) -> Any:
+    try:
+        if isinstance(default, bool):
+            return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
+        if isinstance(default, int):
+            return int(text)
+        if isinstance(default, float):
+            return float(text)
+        if isinstance(default, Path):
+            return Path(text)
+    except (ValueError, KeyError) as error:
+        expected = type(default).__name__
+        raise WrongSetting(f"{PREFIX}{name.upper()}={text!r}: expected {expected}") from error
+    return text
+
+
+def check(settings: Settings) -> Settings:
+    """Refuse values outside their range or choice. Raises WrongSetting."""
+    for name, choices in _CHOICES.items():
+        value = getattr(settings, name)
+        if value not in choices:
+            raise WrongSetting(f"{name}={value!r}: expected one of {', '.join(choices)}")
+    for name in ("port", "https_port", "broker_port"):
+        value = getattr(settings, name)
+        if not 0 <= value <= 65535:
+            raise WrongSetting(f"{name}={value}: expected a port number from 0 (choose one) to 65535")
+    if settings.speed <= 0:
+        raise WrongSetting(f"speed={settings.speed}: expected more than 0")
+    if settings.clock == "real" and settings.speed != 1.0:
+        raise WrongSetting("speed: a real clock runs at 1; use clock=scaled")
+    if settings.real and settings.clock != "real":
+        raise WrongSetting("clock: a real tenant runs on the real clock; use tenant_kind demo, exercise or test")
+    if not settings.tenant.replace("_", "").isalnum() or not settings.tenant[0].isalpha():
+        raise WrongSetting(f"tenant={settings.tenant!r}: expected a letter, then letters, digits or _")
+    return settings
+
+
+def from_environment(environ: Mapping[str, str] | None = None, **options: Any) -> Settings:
+    """Defaults, then the environment, then options that are not None. Raises WrongSetting, also for unknown variables."""
+    environ = os.environ if environ is None else environ
+    known = {f.name: f.default for f in fields(Settings)}
+    values: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in known:
+            raise WrongSetting(f"{variable}: there is no such setting")
+        values[name] = _parse(name, text, known[name])
+    values.update({name: value for name, value in options.items() if value is not None})
+    settings = replace(Settings(), **values)
+    return check(replace(settings, data_dir=settings.data_dir.expanduser().absolute()))
+
+
+def save(settings: Settings, path: Path) -> None:
+    """Write the resolved settings for the child processes; readable by the owner only."""
+    data = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+    temporary = path.with_suffix(".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(data, file)
+    temporary.replace(path)
+
+
+def load(path: Path) -> Settings:
+    data = json.loads(path.read_text())
+    data["data_dir"] = Path(data["data_dir"])
+    return check(Settings(**data))
