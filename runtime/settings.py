@@ -34,7 +34,8 @@ class Settings:
     public_hosts: str = ""
     database: str = "auto"
     broker: str = "auto"
-    broker_port: int = 0  # 0: 1883 + 17000 for real, a free port otherwise
+    broker_host: str = "127.0.0.1"
+    broker_port: int = 0  # 0: a free port, kept for the next start
     clock: str = "real"  # real, scaled, stepped
     speed: float = 1.0
     start: str = ""  # ISO time of a scaled or stepped clock's first start
@@ -44,7 +45,8 @@ class Settings:
     log_level: str = "info"
     dev_stack: str = ""
     metrics_token: str = ""
-    simulate: str = ""  # scenario that the supervisor runs as a child
+    simulate: str = ""  # scenario whose district fills the tenant
+    simulator: bool = True  # run the scenario as a child
     seed: int = 20190809
     stop_deadline_s: float = 8.0
     database_password: str = ""
@@ -81,7 +83,7 @@ _CHOICES = {
 
 def _parse(name: str, text: str, default: Any) -> Any:
     try:
-        if isinstance(default, bool):
+        if isinstance(default, bool):  # before int: True is an int
             return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
         if isinstance(default, int):
             return int(text)

@@ -50,6 +50,7 @@ class ChildSpec:
     ready_timeout_s: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
     on_start: Callable[[int], None] | None = None  # told the pid after each start
+    after: Callable[[], Awaitable[None]] | None = None  # once, after the first time it is ready
     restart: bool = True  # False: one that ends with 0 has done its work (a simulator)
 
 
@@ -100,18 +101,22 @@ class DirectoryLock:
 
 
 class Supervisor:
-    """Runs `children` in list order; `run()` until `stop` is set."""
+    """Starts children in list order, keeps them alive while `watch` runs, stops them stage by stage."""
 
-    def __init__(self, run_dir: Path, children: Sequence[ChildSpec], *, stop_deadline_s: float, logs_dir: Path) -> None:
+    def __init__(self, run_dir: Path, *, stop_deadline_s: float, logs_dir: Path) -> None:
         self._run_dir = run_dir
-        self._children = list(children)
+        self._children: list[ChildSpec] = []
         self._deadline_s = stop_deadline_s
         self._logs_dir = logs_dir
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._start_times: dict[str, tuple[int, int]] = {}
         self._stopping = False
         self._lock_fd: int | None = None
-        self.status = {child.name: ChildStatus() for child in children}
+        self.status: dict[str, ChildStatus] = {}
+
+    def add(self, children: Sequence[ChildSpec]) -> None:
+        self._children += children
+        self.status.update({child.name: ChildStatus() for child in children})
 
     def lock(self) -> None:
         """Take the data directory, ending leftovers of a killed supervisor."""
@@ -167,6 +172,8 @@ class Supervisor:
             await self._spawn(child)
             try:
                 await self._wait_ready(child)
+                if child.after:
+                    await child.after()
             except (TimeoutError, FirstStartFailed) as error:
                 reason = f"{child.name} did not come up: {error or 'no answer in time'}\n{self._last_words(child.name)}"
                 raise FirstStartFailed(reason) from error
@@ -176,6 +183,13 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for child in self._children:
                 group.create_task(self._keep(child), name=f"keep-{child.name}")
+
+    async def start_more(self, child: ChildSpec) -> None:
+        """Start a child that is no condition for being ready, and keep it alive until cancelled."""
+        self.add([child])
+        await self._spawn(child)
+        await self._wait_ready(child)
+        await self._keep(child)
 
     async def _spawn(self, child: ChildSpec) -> asyncio.subprocess.Process:
         argv = _dies_with_us(list(child.argv()))
@@ -282,8 +296,18 @@ class Supervisor:
 
 
 def _dies_with_us(argv: list[str]) -> list[str]:
+    """The command under `setpriv --pdeathsig`, so that it ends with us even if we are killed.
+
+    Entering a user namespace clears the signal, so it is set inside of it.
+    """
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else argv
+    if setpriv is None:
+        return argv
+    guard = [setpriv, "--pdeathsig", "TERM", "--"]
+    if Path(argv[0]).name == "unshare" and "--" in argv:
+        inside = argv.index("--") + 1
+        return [*argv[:inside], *guard, *argv[inside:]]
+    return [*guard, *argv]
 
 
 def _replace(path: Path, data: Any) -> None:

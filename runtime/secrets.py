@@ -1,0 +1,67 @@
+"""Secrets: generated at first start, kept in `secrets/` (0700), never in the repository, never a default.
+
+`secrets.json` holds what processes of ours need (signing key, passwords of the broker's service accounts); `devices.json` and
+`logins.json` exist only in tenants that are not real, where the simulators and the person in front of the demo need them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from devices.credentials import SERVICE_TOPICS
+
+# No look-alikes: people type the demo's passwords from a terminal.
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+class ServiceSecrets(msgspec.Struct, frozen=True, kw_only=True):
+    signing_key: str
+    broker: dict[str, str]  # password of each of our services at the broker
+    canary: str  # password of the device `canary-1`
+    metrics_token: str
+
+
+def password(length: int = 12) -> str:
+    """A password of about 59 bits at the default length."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file's content; readable by the owner only, never half written."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, data: Any) -> None:
+    write_private(path, json.dumps(data, ensure_ascii=False, indent=1))
+
+
+def read_json(path: Path) -> Any:
+    """The file's content, or None where there is none."""
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def service_secrets(directory: Path) -> ServiceSecrets:
+    """Ours, generated at the first call."""
+    path = directory / "secrets.json"
+    data = read_json(path)
+    if data is None:
+        data = {
+            "signing_key": secrets.token_urlsafe(48),
+            "broker": {name: secrets.token_urlsafe(24) for name in SERVICE_TOPICS},
+            "canary": secrets.token_urlsafe(24),
+            "metrics_token": secrets.token_urlsafe(24),
+        }
+        write_json(path, data)
+    return msgspec.convert(data, ServiceSecrets)
