@@ -247,9 +247,7 @@ class Up:
     def _simulator(self) -> ChildSpec:
         settings = self.settings
         argv = [sys.executable, "-m", "runtime", "simulate", settings.simulate, "--data-dir", str(settings.data_dir)]
-        return ChildSpec(
-            name="simulator", argv=lambda: argv, stage=STAGE["simulator"], restart=False
-        )
+        return ChildSpec(name="simulator", argv=lambda: argv, stage=STAGE["simulator"], restart=False)
 
     async def _serve(self, supervisor: Supervisor, on_ready: Callable[[Ready], None], began: float) -> None:
         if self._embedded_database is None:

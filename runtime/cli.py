@@ -1,0 +1,262 @@
+"""The command line, `citybrain` (the same as `python -m runtime`).
+
+Exit 0 done, 1 failed, 2 wrong usage. `--json` where a program may read the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from runtime.settings import Settings, WrongSetting, from_environment, load
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="城市大脑 / City Brain: sensing and emergency command."
+)
+devices_app = typer.Typer(no_args_is_help=True, help="设备 / Devices of a running system.")
+rules_app = typer.Typer(no_args_is_help=True, help="规则 / Rule documents.")
+plans_app = typer.Typer(no_args_is_help=True, help="预案 / Plan documents.")
+users_app = typer.Typer(no_args_is_help=True, help="用户 / Users.")
+for name, sub in (("devices", devices_app), ("rules", rules_app), ("plans", plans_app), ("users", users_app)):
+    app.add_typer(sub, name=name)
+
+console = Console(stderr=True)
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where everything is kept")]
+AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+DEMO_DATA_DIR = Path("var/demo")
+DEMO_SCENARIO = "lekima-night"
+DEMO_SPEED = 60.0
+
+
+def _fail(message: str, code: int = 1) -> NoReturn:
+    console.print(f"[red]错误 / error:[/] {message}", highlight=False)
+    raise typer.Exit(code)
+
+
+def _settings(**options: Any) -> Settings:
+    try:
+        return from_environment(**options)
+    except WrongSetting as error:
+        _fail(str(error), 2)
+
+
+def _running(data_dir: Path | None) -> Settings:
+    """The settings of an installation that was started once."""
+    directory = _settings(data_dir=data_dir).data_dir
+    candidates = [directory] if data_dir else [directory, DEMO_DATA_DIR.absolute()]
+    for candidate in candidates:
+        path = candidate / "run" / "settings.json"
+        if path.exists():
+            return load(path)
+    _fail(f"{candidates[0]} has never been started: run `citybrain up` first, or give --data-dir")
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def up(
+    demo: Annotated[bool, typer.Option("--demo", help="演示 / a fictional district on a typhoon night, 60x")] = False,
+    data_dir: DataDir = None,
+    host: Annotated[str | None, typer.Option(help="address that HTTPS listens on")] = None,
+    port: Annotated[int | None, typer.Option(help="plain HTTP, on 127.0.0.1 only; 0 chooses one")] = None,
+    https_port: Annotated[int | None, typer.Option(help="HTTPS; 0 chooses one")] = None,
+    database: Annotated[str | None, typer.Option(help="auto, or a PostgreSQL URL")] = None,
+    broker: Annotated[str | None, typer.Option(help="auto, or mqtt://host:port")] = None,
+    speed: Annotated[float | None, typer.Option(help="city seconds per second (demo: 60)")] = None,
+    clock: Annotated[str | None, typer.Option(help="real, scaled or stepped")] = None,
+    simulator: Annotated[bool, typer.Option("--simulator/--no-simulator", help="run the demo's scenario")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """启动 / Start broker, database and all roles under one supervisor; Ctrl-C ends everything."""
+    from runtime.demo import demo_options
+    from runtime.embedded.errors import EmbeddedError
+    from runtime.logs import configure
+    from runtime.screen import Screen
+    from runtime.supervisor import DataDirectoryBusy, FirstStartFailed
+    from runtime.up import Up
+
+    options: dict[str, Any] = {
+        "data_dir": data_dir, "host": host, "port": port, "https_port": https_port, "database": database,
+        "broker": broker, "speed": speed, "clock": clock,
+    }  # fmt: skip
+    if demo:
+        options = demo_options(options, simulator=simulator)
+    settings = _settings(**options)
+    configure(settings.log_level if not sys.stderr.isatty() else "warning", role="supervisor")
+    screen = Screen(console, as_json=as_json, settings=settings)
+    try:
+        asyncio.run(Up(settings, progress=screen.progress).run(screen.ready))
+    except (FirstStartFailed, DataDirectoryBusy, EmbeddedError, WrongSetting) as error:
+        screen.close()
+        _fail(str(error))
+    finally:
+        screen.close()
+
+
+@app.command()
+def worker(
+    role: Annotated[str, typer.Argument(help="ingest, rules, store or command")], data_dir: DataDir = None
+) -> None:
+    """One role as a process of its own (the supervisor starts these)."""
+    from runtime.roles import run_role
+
+    if data_dir is None:
+        _fail("worker needs --data-dir", 2)
+    raise typer.Exit(run_role(role, data_dir.absolute()))
+
+
+@app.command()
+def simulate(
+    scenario: str,
+    data_dir: DataDir = None,
+    devices: Annotated[int | None, typer.Option(help="at most so many devices")] = None,
+    rate: Annotated[float | None, typer.Option(help="messages per second; default: the scenario's")] = None,
+    speed: Annotated[float | None, typer.Option(help="refused if the running clock differs")] = None,
+    seed: Annotated[int | None, typer.Option(help="default: the tenant's")] = None,
+) -> None:
+    """模拟 / Play a scenario against a running system, by MQTT and HTTP only."""
+    from runtime.demo import run_simulation
+    from runtime.logs import configure
+
+    settings = _running(data_dir)
+    if settings.real:
+        _fail("a real tenant takes no simulated devices; start one with --demo", 2)
+    configure(settings.log_level, role="simulator")
+    _run(run_simulation(settings, scenario, devices=devices, rate=rate, speed=speed, seed=seed))
+
+
+@app.command()
+def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """体检 / Check database tier, broker, ports, fonts, browser assets, clock."""
+    from runtime.doctor import run_checks
+
+    checks = run_checks(_settings(data_dir=data_dir))
+    if as_json:
+        print(json.dumps([check.as_dict() for check in checks], ensure_ascii=False))
+    else:
+        table = Table("项目 / check", "结果 / result", "说明 / detail", show_lines=False)
+        for check in checks:
+            table.add_row(f"{check.title_zh} {check.title_en}", check.mark, f"{check.detail_zh}\n{check.detail_en}")
+        Console().print(table)
+    if any(check.failed for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command(name="migrate")
+def migrate_command(data_dir: DataDir = None, database: Annotated[str | None, typer.Option()] = None) -> None:
+    """迁移 / Bring the database schema of this installation forward."""
+    from runtime.admin import migrate_now
+
+    settings = _running(data_dir) if database is None else _settings(data_dir=data_dir, database=database)
+    for line in _run(migrate_now(settings)):
+        console.print(line)
+
+
+@devices_app.command("list")
+def devices_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """The register with the newest value of each datastream."""
+    from runtime.admin import list_devices
+
+    rows = _run(list_devices(_running(data_dir)))
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table("device", "kind", "name", "status", "latest")
+    for row in rows:
+        latest = "  ".join(f"{k}={v}" for k, v in row["latest"].items())
+        table.add_row(row["device_id"], row["kind"], row["name"], row["status"], latest)
+    Console().print(table)
+
+
+@devices_app.command("check")
+def devices_check(device: str, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """What was received from a device, what was flagged, what was refused and why."""
+    from runtime.admin import check_device, print_check
+
+    report = _run(check_device(_running(data_dir), device))
+    if report is None:
+        _fail(f"device {device!r} is not in the register")
+    if as_json:
+        print(json.dumps(report, ensure_ascii=False))
+    else:
+        print_check(Console(), report)
+
+
+@devices_app.command("add")
+def devices_add(document: Path, data_dir: DataDir = None) -> None:
+    """Register the device(s) of a YAML or JSON document; prints each credential once."""
+    from runtime.admin import AdminError, add_devices
+
+    try:
+        issued = _run(add_devices(_running(data_dir), document))
+    except AdminError as error:
+        _fail(str(error))
+    print(json.dumps(issued, ensure_ascii=False))
+
+
+@rules_app.command("check")
+def rules_check(files: list[Path], as_json: AsJson = False) -> None:
+    """Refuse a wrong rule document with file, line and reason."""
+    from rules.check import check_files
+
+    _report(check_files(files), as_json)
+
+
+@plans_app.command("check")
+def plans_check(files: list[Path], as_json: AsJson = False) -> None:
+    """Refuse a wrong plan document with file, line and reason."""
+    from command_center.plans import check_files
+
+    _report(check_files(files), as_json)
+
+
+def _report(problems: list[str], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(problems, ensure_ascii=False))
+    for problem in problems if not as_json else []:
+        console.print(problem, highlight=False)
+    if problems:
+        raise typer.Exit(1)
+
+
+@users_app.command("add")
+def users_add(username: str, name: str, roles: list[str], data_dir: DataDir = None) -> None:
+    """A new user with a generated password, printed once."""
+    from runtime.admin import AdminError, add_user
+
+    try:
+        word = _run(add_user(_running(data_dir), username, name, roles))
+    except AdminError as error:
+        _fail(str(error))
+    print(json.dumps({"username": username, "password": word}))
+
+
+@users_app.command("passwd")
+def users_passwd(username: str, data_dir: DataDir = None) -> None:
+    """A new generated password for a user, printed once."""
+    from runtime.admin import AdminError, reset_password
+
+    try:
+        word = _run(reset_password(_running(data_dir), username))
+    except AdminError as error:
+        _fail(str(error))
+    print(json.dumps({"username": username, "password": word}))
+
+
+def main() -> None:
+    app()

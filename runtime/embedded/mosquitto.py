@@ -1,0 +1,216 @@
+"""A private Mosquitto: found on the machine, else unpacked from Debian's packages without root, else `amqtt` with a warning.
+
+One password file and one pattern ACL are written from the register; the broker reads them again on SIGHUP, at most once a
+second. Settings: runtime.embedded.settings.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from devices.credentials import SERVICE_TOPICS, acl_text, password_text
+from runtime.embedded import unprivileged
+from runtime.embedded.debian import PackagesUnavailable, unpack_packages
+from runtime.embedded.errors import NoServerFound, NotReady
+from runtime.embedded.settings import mosquitto_conf
+
+PLACES = ("/usr/sbin", "/usr/local/sbin")
+OLDEST = (2, 0)
+RELOAD_EVERY_S = 1.0
+POLL_S = 0.05
+CONNECT_TIMEOUT_S = 2.0
+VERSION_TIMEOUT_S = 10.0
+
+
+class BrokerKind(StrEnum):
+    """Which program serves; only `amqtt` gives no delivery guarantee (不保证送达)."""
+
+    FOUND = "found"
+    UNPACKED = "unpacked"
+    AMQTT = "amqtt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerProgram:
+    """How the broker is started; `library_path` is for a Mosquitto that is not installed but only unpacked."""
+
+    kind: BrokerKind
+    executable: Path
+    version: str
+    library_path: Path | None = None
+
+    @property
+    def keeps_promises(self) -> bool:
+        """Whether the no-loss claim may be made with this broker."""
+        return self.kind is not BrokerKind.AMQTT
+
+
+class MosquittoBroker:
+    """One broker in `data_dir/mosquitto`, for one tenant, on one port. All methods block; call them from a thread."""
+
+    def __init__(self, data_dir: Path, *, port: int, host: str = "127.0.0.1", tenant: str) -> None:
+        self.data_dir = data_dir.resolve() / "mosquitto"
+        self.port = port
+        self.host = host
+        self.tenant = tenant
+        self.password_file = self.data_dir / "password_file"
+        self.acl_file = self.data_dir / "acl_file"
+        self.conf_file = self.data_dir / "mosquitto.conf"
+        self.log_file = self.data_dir / "mosquitto.log"
+        self._program: BrokerProgram | None = None
+        self._reloaded_at = 0.0
+
+    def locate(
+        self, *, search_installed: bool = True, download: bool = True, last_resort: bool = True
+    ) -> BrokerProgram:
+        """The program to use; the arguments switch off steps of the search. Raises `NoServerFound`."""
+        if self._program is None:
+            self._program = self._find(search_installed, download, last_resort)
+        return self._program
+
+    def _find(self, search_installed: bool, download: bool, last_resort: bool) -> BrokerProgram:
+        tried: list[str] = []
+        program = installed_mosquitto(tried) if search_installed else None
+        program = program or self._unpacked(tried, download=download)
+        if program is None and last_resort:
+            program = _amqtt(tried)
+        if program is None:
+            raise NoServerFound(f"Mosquitto >= {OLDEST[0]}.{OLDEST[1]}", tried)
+        return program
+
+    def _unpacked(self, tried: list[str], *, download: bool) -> BrokerProgram | None:
+        """From an earlier run, or fetched now into the data directory."""
+        root = self.data_dir / "packages" / "root"
+        executable = root / "usr" / "sbin" / "mosquitto"
+        if not executable.exists():
+            if not download:
+                tried.append(f"{executable}: not there")
+                return None
+            try:
+                unpack_packages(["mosquitto"], self.data_dir / "packages")
+            except PackagesUnavailable as error:
+                tried.append(str(error))
+                return None
+        libraries = next(iter(sorted(root.glob("usr/lib/*-linux-gnu*"))), root / "usr" / "lib")
+        version = _version(executable, tried, library_path=libraries)
+        if version is None:
+            return None
+        return BrokerProgram(kind=BrokerKind.UNPACKED, executable=executable, version=version, library_path=libraries)
+
+    def prepare(self, accounts: Iterable[tuple[str, str]], *, services: Iterable[str] = tuple(SERVICE_TOPICS)) -> None:
+        """Write configuration and credentials; `accounts` are (username, `$7$` hash), `services` keys of SERVICE_TOPICS."""
+        self.locate()
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = self.data_dir / "store"
+        store.mkdir(exist_ok=True, mode=0o700)
+        self.write_credentials(accounts, services=services)
+        places = {
+            "listener": f"{self.port} {self.host}",
+            "persistence_location": f"{store}/",
+            "password_file": str(self.password_file),
+            "acl_file": str(self.acl_file),
+            "log_dest": f"file {self.log_file}",
+        }
+        _replace(self.conf_file, mosquitto_conf(places))
+        unprivileged.give(self.data_dir)
+
+    def write_credentials(
+        self, accounts: Iterable[tuple[str, str]], *, services: Iterable[str] = tuple(SERVICE_TOPICS)
+    ) -> None:
+        """Replace password and ACL file; the running broker takes them over with `reload`."""
+        _replace(self.password_file, password_text(accounts))
+        _replace(self.acl_file, acl_text(self.tenant, services))
+        unprivileged.give(self.password_file)
+        unprivileged.give(self.acl_file)
+
+    def argv(self) -> list[str]:
+        """The broker in the foreground; SIGTERM stops it and saves its store."""
+        program = self.locate()
+        if program.kind is BrokerKind.AMQTT:
+            inner = [sys.executable, "-m", "runtime.embedded.amqtt_broker", str(self.conf_file)]
+        else:
+            inner = [str(program.executable), "-c", str(self.conf_file)]
+        if program.library_path is not None:
+            inner = ["env", f"LD_LIBRARY_PATH={program.library_path}", *inner]
+        return unprivileged.command(inner, end_with_parent="TERM")
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Until the port answers a connection; raises `NotReady`."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104  (compared, not bound)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                socket.create_connection((host, self.port), timeout=CONNECT_TIMEOUT_S).close()
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise NotReady(f"the broker on port {self.port}", timeout_s, str(error)) from error
+                time.sleep(POLL_S)
+            else:
+                return
+
+    def reload(self, pid: int) -> bool:
+        """Have the credentials read again (SIGHUP). False: under a second since the last time, so call again later."""
+        now = time.monotonic()
+        if now - self._reloaded_at < RELOAD_EVERY_S:
+            return False
+        self._reloaded_at = now
+        os.kill(pid, signal.SIGHUP)
+        return True
+
+    def save_now(self, pid: int) -> None:
+        """Have sessions and queues written to disk now (SIGUSR1): after a new session, before the next `kill -9`."""
+        os.kill(pid, signal.SIGUSR1)
+
+
+def installed_mosquitto(tried: list[str]) -> BrokerProgram | None:
+    """Mosquitto on PATH or in the places that an ordinary user's PATH leaves out."""
+    found = shutil.which("mosquitto", path=os.pathsep.join([os.environ.get("PATH", ""), *PLACES]))
+    if found is None:
+        tried.append("no mosquitto on PATH, " + ", ".join(PLACES))
+        return None
+    version = _version(Path(found), tried)
+    return None if version is None else BrokerProgram(kind=BrokerKind.FOUND, executable=Path(found), version=version)
+
+
+def _version(executable: Path, tried: list[str], *, library_path: Path | None = None) -> str | None:
+    env = dict(os.environ)
+    if library_path is not None:
+        env["LD_LIBRARY_PATH"] = str(library_path)
+    argv = [str(executable), "-h"]  # prints the version and ends with status 3
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=VERSION_TIMEOUT_S, check=False, env=env)
+    found = re.search(r"version (\d+)\.(\d+)\S*", done.stdout)
+    if found is None:
+        tried.append(f"{executable}: does not start: {(done.stderr or done.stdout).strip()[:300]}")
+        return None
+    if (int(found.group(1)), int(found.group(2))) < OLDEST:
+        tried.append(f"{executable}: {found.group()}, needs {OLDEST[0]}.{OLDEST[1]}")
+        return None
+    return found.group().removeprefix("version ")
+
+
+def _amqtt(tried: list[str]) -> BrokerProgram | None:
+    if importlib.util.find_spec("amqtt") is None:
+        tried.append("the package amqtt is not installed")
+        return None
+    return BrokerProgram(kind=BrokerKind.AMQTT, executable=Path(sys.executable), version="amqtt")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside, then rename: the broker never reads half a file. Mode 0600."""
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    fresh.replace(path)
