@@ -148,7 +148,7 @@ class MosquittoBroker:
 
     def wait_ready(self, timeout_s: float) -> None:
         """Until the port answers a connection; raises `NotReady`."""
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104  (compared, not bound)
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host
         deadline = time.monotonic() + timeout_s
         while True:
             try:
