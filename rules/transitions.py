@@ -139,7 +139,8 @@ def fold(condition: Condition | None, transition: Transition) -> Condition:
     """The condition after a transition. A transition that was applied already (n not higher) changes nothing."""
     if condition is not None and transition.n <= condition.n:
         return condition
-    cleared = transition.kind == Kind.CLEARED
+    # 迟到超限 is news about the past: it never fires
+    cleared = transition.kind in (Kind.CLEARED, Kind.LATE_EXCEEDANCE)
     before = condition.peak_colour if condition else ""
     return Condition(
         alarm_id=transition.alarm_id,
