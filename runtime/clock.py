@@ -95,8 +95,8 @@ class SteppedClock(_Machine):
         """Map the file; `start_us` creates or sets it (the owner's side)."""
         if start_us is not None:
             path.write_bytes(struct.pack("<q", start_us))
-        self._file = path.open("r+b")
-        self._map = mmap.mmap(self._file.fileno(), 8)
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 8)
 
     def city_us(self) -> int:
         value: int = struct.unpack_from("<q", self._map, 0)[0]

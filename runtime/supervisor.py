@@ -91,6 +91,7 @@ class DirectoryLock:
             except OSError:
                 if attempt == 1 and kill_leftovers():
                     continue
+                file.close()
                 raise DataDirectoryBusy(
                     f"{self._path.parent.parent} is in use by another `citybrain up`; stop it or give --data-dir"
                 ) from None
@@ -98,6 +99,11 @@ class DirectoryLock:
             os.set_inheritable(file.fileno(), True)
             return file.fileno()
         raise AssertionError("unreachable")
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 class Supervisor:
@@ -111,6 +117,7 @@ class Supervisor:
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._start_times: dict[str, tuple[int, int]] = {}
         self._stopping = False
+        self._lock = DirectoryLock(run_dir.parent)
         self._lock_fd: int | None = None
         self.status: dict[str, ChildStatus] = {}
 
@@ -120,8 +127,12 @@ class Supervisor:
 
     def lock(self) -> None:
         """Take the data directory, ending leftovers of a killed supervisor."""
-        self._lock_fd = DirectoryLock(self._run_dir.parent).acquire(self._end_leftovers)
+        self._lock_fd = self._lock.acquire(self._end_leftovers)
         self._end_leftovers()
+
+    def unlock(self) -> None:
+        """Let the data directory go, once every child is stopped."""
+        self._lock.release()
 
     def _end_leftovers(self) -> bool:
         """End processes that children.json names and that still are the same processes. True if the way is free."""

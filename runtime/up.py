@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets as random_secrets
 import signal
 import socket
@@ -13,17 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import structlog
 
 from runtime import clock as clocks
-from runtime.context import clear_ready, ready_path, wait_ready
+from runtime.context import clear_ready, wait_ready
 from runtime.credentials import BrokerCredentials
 from runtime.embedded.mosquitto import MosquittoBroker
 from runtime.embedded.postgres import EmbeddedPostgres
-from runtime.secrets import password, read_json, service_secrets, write_json
+from runtime.secrets import read_json, service_secrets, write_json
 from runtime.settings import Settings, save
 from runtime.supervisor import ChildSpec, Supervisor
 from runtime.tls import Certificates, ensure_certificates
@@ -159,6 +157,7 @@ class Up:
             await asyncio.gather(work, stopped, return_exceptions=True)
             self._progress("stopping")
             await supervisor.stop()
+            supervisor.unlock()
 
     def _prepare(self) -> None:
         settings = self.settings

@@ -135,8 +135,8 @@ class MosquittoBroker:
         unprivileged.give(self.password_file)
         unprivileged.give(self.acl_file)
 
-    def argv(self) -> list[str]:
-        """The broker in the foreground; SIGTERM stops it and saves its store."""
+    def argv(self, *, end_with_parent: bool = True) -> list[str]:
+        """The broker in the foreground; SIGTERM stops it and saves its store. Start it from the main thread."""
         program = self.locate()
         if program.kind is BrokerKind.AMQTT:
             inner = [sys.executable, "-m", "runtime.embedded.amqtt_broker", str(self.conf_file)]
@@ -144,7 +144,7 @@ class MosquittoBroker:
             inner = [str(program.executable), "-c", str(self.conf_file)]
         if program.library_path is not None:
             inner = ["env", f"LD_LIBRARY_PATH={program.library_path}", *inner]
-        return unprivileged.command(inner, end_with_parent="TERM")
+        return unprivileged.command(inner, end_with_parent="TERM" if end_with_parent else None)
 
     def wait_ready(self, timeout_s: float) -> None:
         """Until the port answers a connection; raises `NotReady`."""

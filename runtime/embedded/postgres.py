@@ -60,10 +60,10 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, data_dir: Path, *, prefer_timescale: bool = True, dev_stack: Path | None = None) -> None:
-        """Everything of ours goes to `data_dir/postgres`. `dev_stack`: root file system that scripts/dev-stack made."""
+        """Everything of ours goes to `data_dir/postgres`. `dev_stack`: folder of scripts/dev-stack."""
         self.data_dir = data_dir.resolve() / "postgres"
         self.prefer_timescale = prefer_timescale
-        self.dev_stack = dev_stack.resolve() if dev_stack is not None else None
+        self.dev_stack = dev_stack.resolve() / "root" if dev_stack is not None else None
         self.cluster = self.data_dir / "cluster"
         self.run_dir = _socket_dir(self.data_dir)
         self._install: PostgresInstall | None = None
@@ -163,11 +163,14 @@ class EmbeddedPostgres:
         root = self.locate().image
         return None if root is None else unprivileged.Image(root=root, data=self.data_dir, run=self.run_dir)
 
-    def argv(self) -> list[str]:
-        """The server in the foreground; it stops fast when its parent dies. SIGINT stops it, SIGTERM waits for sessions."""
+    def argv(self, *, end_with_parent: bool = True) -> list[str]:
+        """The server in the foreground; SIGINT stops it fast (SIGTERM would wait for sessions).
+
+        With `end_with_parent` it stops when the thread that started it ends, so start it from the main thread.
+        """
         postgres = str(self.locate().bin_dir / "postgres")
         argv = [postgres, "-D", self._inside(self.cluster), "-k", self._run_dir_inside()]
-        return unprivileged.command(argv, image=self._image(), end_with_parent="INT")
+        return unprivileged.command(argv, image=self._image(), end_with_parent="INT" if end_with_parent else None)
 
     def url(self, database: str = "citybrain") -> str:
         """libpq conninfo of the owner, over the socket, with its password."""
@@ -222,6 +225,9 @@ def _installs(dev_stack: Path | None, tried: list[str]) -> Iterator[PostgresInst
 
 
 def _in_image(root: Path, tried: list[str]) -> Iterator[PostgresInstall]:
+    if not (root / "citybrain" / "complete").exists():
+        tried.append(f"{root}: scripts/dev-stack has not made it")
+        return
     if not unprivileged.can_enter_image():
         tried.append(f"{root}: user namespaces are forbidden")
         return
