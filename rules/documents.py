@@ -7,6 +7,7 @@ A document is immutable; its version is the hash of its content. A file does not
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -155,6 +156,17 @@ class Loaded:
     path: Path
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 booleans only: in YAML 1.1 the keys `on` and `off` of a threshold table would be true and false."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+
+
 def version_of(document: Mapping[str, Any]) -> str:
     """Content hash of a document as builtins, with every default written out: 12 hex characters."""
     canonical = msgspec.json.encode(document, order="sorted")
@@ -175,7 +187,7 @@ def read(path: Path) -> Document:
     """Read and validate one YAML file. Raises DocumentWrong with the line of what is wrong where it can be found."""
     text = path.read_text(encoding="utf-8")
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader with fewer booleans
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise DocumentWrong(str(path), line, error.problem or "not YAML") from error
