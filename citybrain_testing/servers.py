@@ -36,10 +36,9 @@ class StackMissing(Exception):
     """The TimescaleDB tier was asked for, but neither the machine nor scripts/dev-stack offers one."""
 
 
-def dev_stack_root() -> Path:
-    """Where scripts/dev-stack keeps its root file system."""
-    folder = os.environ.get("CITYBRAIN_DEV_STACK") or str(REPOSITORY / "var" / "dev-stack")
-    return Path(folder) / "root"
+def dev_stack() -> Path:
+    """The folder of scripts/dev-stack, whether it is filled or not."""
+    return Path(os.environ.get("CITYBRAIN_DEV_STACK") or REPOSITORY / "var" / "dev-stack")
 
 
 def timescale_available() -> bool:
@@ -49,10 +48,9 @@ def timescale_available() -> bool:
 
 
 def _embedded(folder: Path, tier: Tier) -> EmbeddedPostgres:
-    root = dev_stack_root()
     if tier == "plain":
         return EmbeddedPostgres(folder, prefer_timescale=False)
-    return EmbeddedPostgres(folder, dev_stack=root if root.exists() else None)
+    return EmbeddedPostgres(folder, dev_stack=dev_stack())
 
 
 class _Process:
@@ -100,7 +98,7 @@ class PrivatePostgres:
         self.embedded = _embedded(folder, tier)
         install = self.embedded.locate()
         if tier == "timescale" and not install.timescale:
-            raise StackMissing("no TimescaleDB here; run: scripts/dev-stack start")
+            raise StackMissing("no TimescaleDB here; run: scripts/dev-stack install")
         self.tier = tier
         self.embedded.prepare()
         self._process = _Process(self.embedded.argv(), folder / "postgres.out", signal.SIGINT)

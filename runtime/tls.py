@@ -70,6 +70,12 @@ def _constraint(name: x509.GeneralName) -> x509.GeneralName:
     return name
 
 
+def _constraints(names: Sequence[x509.GeneralName]) -> list[x509.GeneralName]:
+    """Always with one address and one name: a kind of name that is not mentioned at all would be unrestricted."""
+    own = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    return [_constraint(name) for name in dict.fromkeys([*names, *own])]
+
+
 def _covers(pem: Path, names: Sequence[x509.GeneralName], at: datetime, *, authority: bool) -> bool:
     """Whether the certificate in `pem` is there, lasts long enough and is good for every name."""
     if not pem.exists():
@@ -120,7 +126,7 @@ def _make_authority(pem: Path, key_file: Path, names: Sequence[x509.GeneralName]
         builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(sign_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.NameConstraints([_constraint(name) for name in names], None), critical=True)
+        .add_extension(x509.NameConstraints(_constraints(names), None), critical=True)
         .sign(key, hashes.SHA256())
     )
     _write_key(key_file, key)
