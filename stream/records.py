@@ -203,6 +203,11 @@ def as_control(record: Record) -> ControlBody:
     return _control.decode(record.body)
 
 
+def as_control_body(body: bytes) -> ControlBody:
+    """As `as_control`, for a body that is not in the log yet."""
+    return _control.decode(body)
+
+
 def as_event(record: Record) -> EventBody:
     return _event.decode(record.body)
 

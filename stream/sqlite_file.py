@@ -1,0 +1,104 @@
+"""The statements on one file of the log; the only SQL outside `storage`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from stream.errors import LogCorrupt
+from stream.files import LogFile
+from stream.records import Record, RecordKind
+
+BUSY_TIMEOUT_S = 5.0  # a reader holds a lock for milliseconds, at the recovery of a WAL
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS record (
+    position INTEGER PRIMARY KEY,
+    at_us    INTEGER NOT NULL,
+    kind     INTEGER NOT NULL,
+    version  INTEGER NOT NULL,
+    key      TEXT,
+    body     BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS record_key ON record (position) WHERE key IS NOT NULL;
+"""
+Row = tuple[int, int, int, int, str | None, bytes]
+
+
+def open_for_writing(file: LogFile) -> sqlite3.Connection:
+    """Create or recover the file: WAL, fsync on every commit. Raises LogCorrupt when it is not a database."""
+    connection = sqlite3.connect(file.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_SCHEMA)
+    except sqlite3.OperationalError:
+        connection.close()
+        raise
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise LogCorrupt(file.path, str(error)) from error
+    return connection
+
+
+def insert(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """One transaction; returns when it is on disk."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)", rows)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def last(connection: sqlite3.Connection) -> tuple[int, int] | None:
+    """(position, at_us) of the newest record."""
+    row: tuple[int, int] | None = connection.execute(
+        "SELECT position, at_us FROM record ORDER BY position DESC LIMIT 1"
+    ).fetchone()
+    return row
+
+
+def keys(connection: sqlite3.Connection, limit: int) -> list[tuple[str, int, int]]:
+    """(key, position, at_us) of the newest records that have a key, newest first."""
+    return connection.execute(
+        "SELECT key, position, at_us FROM record WHERE key IS NOT NULL ORDER BY position DESC LIMIT ?", (limit,)
+    ).fetchall()
+
+
+def checkpoint(connection: sqlite3.Connection) -> None:
+    """Fold the WAL into a file that will not be written again; a reader in the way only leaves the WAL where it is."""
+    connection.execute("PRAGMA busy_timeout = 50")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Raises sqlite3.OperationalError when the file is not there."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def select(connection: sqlite3.Connection, path: Path, after: int, max_rows: int) -> list[Record]:
+    """Records with a position above `after`, in order. A file without its table (just created) has none."""
+    try:
+        rows = connection.execute(
+            "SELECT position, at_us, kind, version, body FROM record WHERE position > ? ORDER BY position LIMIT ?",
+            (after, max_rows),
+        ).fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return []
+        raise
+    except sqlite3.DatabaseError as error:
+        raise LogCorrupt(path, str(error)) from error
+    return [
+        Record(position=position, at_us=at_us, kind=RecordKind(kind), version=version, body=body)
+        for position, at_us, kind, version, body in rows
+    ]
