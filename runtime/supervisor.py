@@ -307,18 +307,11 @@ class Supervisor:
 
 
 def _dies_with_us(argv: list[str]) -> list[str]:
-    """The command under `setpriv --pdeathsig`, so that it ends with us even if we are killed.
-
-    Entering a user namespace clears the signal, so it is set inside of it.
-    """
+    """The command under `setpriv --pdeathsig`, so that it ends with us even if we are killed; unless it has one already."""
     setpriv = shutil.which("setpriv")
-    if setpriv is None:
+    if setpriv is None or "--pdeathsig" in argv:
         return argv
-    guard = [setpriv, "--pdeathsig", "TERM", "--"]
-    if Path(argv[0]).name == "unshare" and "--" in argv:
-        inside = argv.index("--") + 1
-        return [*argv[:inside], *guard, *argv[inside:]]
-    return [*guard, *argv]
+    return [setpriv, "--pdeathsig", "TERM", "--", *argv]
 
 
 def _replace(path: Path, data: Any) -> None:
