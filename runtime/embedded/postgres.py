@@ -299,7 +299,7 @@ def _private_dir(path: Path) -> None:
     """Mode 0700 and ours: in a shared temporary directory someone else could have made it first."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     state = path.lstat()
-    if not path.is_dir() or path.is_symlink() or state.st_uid not in {os.geteuid(), unprivileged.FALLBACK_ID}:
+    if not path.is_dir() or path.is_symlink() or state.st_uid not in {os.geteuid(), unprivileged.NOBODY}:
         raise PermissionError(f"{path} belongs to user {state.st_uid}, expected a directory of user {os.geteuid()}")
     path.chmod(0o700)
 

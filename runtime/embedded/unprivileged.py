@@ -1,8 +1,8 @@
 """Run a server without privileges, whoever we are.
 
 PostgreSQL refuses to run as root and a broker should not. As an ordinary user nothing is needed. As root the process is put in
-a user namespace in which it is user 1000 without any capability (no user is added to the machine); where the kernel forbids
-namespaces, it runs as a numeric id of its own that owns its data directory.
+a user namespace in which it is `nobody` without any capability (no user is added to the machine, and its files stay root's);
+where the kernel forbids namespaces, it really runs as `nobody`, who is given the data directory.
 
 No step forks, so the pid that the supervisor started is the server's own and its signals arrive.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -20,9 +21,9 @@ from pathlib import Path
 
 from runtime.embedded.errors import CommandFailed, EmbeddedError
 
-NAMESPACE_ID = 1000
-# Not in /etc/passwd on Debian (its ranges: 100-999 system, 1000-59999 people, 61184-65519 systemd's dynamic users).
-FALLBACK_ID = 60743
+# `nobody` on Debian and everywhere else that matters. It must be a user that /etc/passwd knows: initdb looks itself up there,
+# and a bare machine has no user 1000.
+NOBODY = 65534
 PROBE_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 180.0
 
@@ -40,7 +41,7 @@ class Confinement(StrEnum):
 
     NONE = "none"  # we are an ordinary user already
     NAMESPACE = "namespace"
-    NUMERIC_ID = "numeric-id"
+    SETPRIV = "setpriv"
 
 
 class NotReachable(EmbeddedError):
@@ -67,7 +68,7 @@ def namespaces_work() -> bool:
     """Whether this process may start a child in a user namespace of its own."""
     if shutil.which("unshare") is None:
         return False
-    argv = ["unshare", "--user", f"--map-user={NAMESPACE_ID}", f"--map-group={NAMESPACE_ID}", "--", "true"]
+    argv = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--", "true"]
     return subprocess.run(argv, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False).returncode == 0
 
 
@@ -75,8 +76,17 @@ def namespaces_work() -> bool:
 def confinement() -> Confinement:
     """The way that is open to this process."""
     if os.geteuid() != 0:
-        return Confinement.NONE
-    return Confinement.NAMESPACE if namespaces_work() else Confinement.NUMERIC_ID
+        # A container may give us an id that /etc/passwd does not know, with which initdb refuses to run.
+        return Confinement.NONE if _known(os.geteuid()) or not namespaces_work() else Confinement.NAMESPACE
+    return Confinement.NAMESPACE if namespaces_work() else Confinement.SETPRIV
+
+
+def _known(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 def can_enter_image() -> bool:
@@ -94,12 +104,12 @@ def command(argv: Sequence[str], *, image: Image | None = None, end_with_parent:
     if image is not None:
         return _image_command(inner, image, how)
     if how is Confinement.NAMESPACE:
-        return ["unshare", "--user", f"--map-user={NAMESPACE_ID}", f"--map-group={NAMESPACE_ID}", "--", *inner]
-    if how is Confinement.NUMERIC_ID:
+        return ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--", *inner]
+    if how is Confinement.SETPRIV:
         return [
             "setpriv",
-            f"--reuid={FALLBACK_ID}",
-            f"--regid={FALLBACK_ID}",
+            f"--reuid={NOBODY}",
+            f"--regid={NOBODY}",
             "--clear-groups",
             "--inh-caps=-all",
             "--",
@@ -110,10 +120,10 @@ def command(argv: Sequence[str], *, image: Image | None = None, end_with_parent:
 
 def _image_command(inner: Sequence[str], image: Image, how: Confinement) -> list[str]:
     places = ["sh", str(image.data), str(image.run), str(image.root)]
-    if how is Confinement.NUMERIC_ID:
-        script = _ENTER_IMAGE + _AS_ID.format(id=FALLBACK_ID)
+    if how is Confinement.SETPRIV:
+        script = _ENTER_IMAGE + _AS_ID.format(id=NOBODY)
         return ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script, *places, *inner]
-    script = _ENTER_IMAGE + _AS_USER.format(id=NAMESPACE_ID)
+    script = _ENTER_IMAGE + _AS_USER.format(id=NOBODY)
     return [
         "unshare",
         "--user",
@@ -132,13 +142,13 @@ def _image_command(inner: Sequence[str], image: Image, how: Confinement) -> list
 
 def give(path: Path) -> None:
     """Make `path` and what is in it belong to the id under which the server will run (only where ids differ)."""
-    if confinement() is not Confinement.NUMERIC_ID:
+    if confinement() is not Confinement.SETPRIV:
         return
     for parent in path.resolve().parents:
         if not parent.stat().st_mode & 0o001:
             raise NotReachable(parent)
     for entry in (path, *path.rglob("*")):
-        os.chown(entry, FALLBACK_ID, FALLBACK_ID, follow_symlinks=False)
+        os.chown(entry, NOBODY, NOBODY, follow_symlinks=False)
 
 
 def run(argv: Sequence[str], *, image: Image | None = None, env: dict[str, str] | None = None) -> str:
