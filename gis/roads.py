@@ -115,6 +115,17 @@ class RoadGraph:
     def road_ids(self) -> list[str]:
         return list(self._road_edges)
 
+    def middle_of(self, road_id: str) -> tuple[float, float] | None:
+        """The middle vertex of a road (lon, lat): where its sign stands on a map. None for an unknown road."""
+        found = self._road_edges.get(road_id)
+        if not found:
+            return None
+        coordinates = self._edges[found[0]].coordinates
+        if len(coordinates) == 2:
+            (x1, y1), (x2, y2) = coordinates
+            return (x1 + x2) / 2, (y1 + y2) / 2
+        return coordinates[len(coordinates) // 2]
+
     def nearest_node(self, lon: float, lat: float) -> tuple[int, float]:
         """Index of the nearest node and the distance to it in metres."""
         x, y = local_xy_m(lon, lat, *self._origin)
