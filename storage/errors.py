@@ -51,3 +51,16 @@ class SchemaMissing(StorageError):
     def __init__(self, tenant: str) -> None:
         super().__init__(f"schema {tenant!r} is not migrated; run `citybrain migrate`")
         self.tenant = tenant
+
+
+class CursorAhead(StorageError):
+    """The database has seen more of the log than there is: this log and this database do not belong together."""
+
+    def __init__(self, cursor: str, position: int, head: int) -> None:
+        super().__init__(
+            f"cursor {cursor!r} stands at {position}, but the log ends at {head}: another log's database, or a log that "
+            "was lost; restore the log that belongs to it, or start a new tenant"
+        )
+        self.cursor = cursor
+        self.position = position
+        self.head = head

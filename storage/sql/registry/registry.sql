@@ -1,0 +1,65 @@
+-- lock_registry: Changes of the registry take turns, so that revisions are in commit order; held until the end.
+SELECT pg_advisory_xact_lock(hashtextextended('citybrain.registry.' || current_schema(), 0));
+
+-- current_revision: The newest revision; 0 for an empty registry.
+SELECT coalesce(max(revision), 0) AS revision FROM registry_revision;
+
+-- insert_revision: A new revision with who and why.
+INSERT INTO registry_revision (revision, at, actor, summary) VALUES (%(revision)s, %(at)s, %(actor)s, %(summary)s);
+
+-- read_devices: Devices that are not removed, by id; all, or the ones that were named.
+SELECT document FROM device
+ WHERE NOT removed AND (%(device_ids)s::text[] IS NULL OR device_id = ANY(%(device_ids)s)) ORDER BY device_id;
+
+-- read_device: One device that is not removed. No row: unknown.
+SELECT document, revision FROM device WHERE device_id = %(device_id)s AND NOT removed;
+
+-- read_datastreams: Series in use of devices that are not removed; all, or of the devices that were named.
+SELECT s.datastream, s.device_id, s.property, s.uom, s.kind, s.interval_s
+  FROM datastream s JOIN device d USING (device_id)
+ WHERE s.active AND NOT d.removed AND (%(device_ids)s::text[] IS NULL OR device_id = ANY(%(device_ids)s))
+ ORDER BY s.datastream;
+
+-- changed_since: Devices that a revision after the given one touched, with whether they are gone.
+SELECT device_id, removed FROM device WHERE revision > %(revision)s ORDER BY device_id;
+
+-- upsert_device: Register, change or bring back a device.
+INSERT INTO device AS d (device_id, model, kind, vendor, document, removed, revision, created_at, changed_at)
+VALUES (%(device_id)s, %(model)s, %(kind)s, %(vendor)s, %(document)s, false, %(revision)s, %(at)s, %(at)s)
+ON CONFLICT ON CONSTRAINT device_pkey DO UPDATE
+   SET model = EXCLUDED.model, kind = EXCLUDED.kind, vendor = EXCLUDED.vendor, document = EXCLUDED.document,
+       removed = false, revision = EXCLUDED.revision, changed_at = EXCLUDED.changed_at;
+
+-- remove_devices: Take devices out; their series keep their numbers and their history. Rows: the ones that were there.
+UPDATE device SET removed = true, revision = %(revision)s, changed_at = %(at)s
+ WHERE device_id = ANY(%(device_ids)s) AND NOT removed RETURNING device_id;
+
+-- retire_datastreams: Before a device's series are written again: what the model no longer names stays inactive.
+UPDATE datastream SET active = false WHERE device_id = ANY(%(device_ids)s) AND active;
+
+-- upsert_datastream: A series of a device; a known one keeps its number.
+INSERT INTO datastream (device_id, property, uom, kind, interval_s, active)
+VALUES (%(device_id)s, %(property)s, %(uom)s, %(kind)s, %(interval_s)s, true)
+ON CONFLICT ON CONSTRAINT datastream_key DO UPDATE
+   SET uom = EXCLUDED.uom, kind = EXCLUDED.kind, interval_s = EXCLUDED.interval_s, active = true;
+
+-- record_thresholds: Who set which thresholds, who approved, from which source.
+INSERT INTO threshold_change (device_id, property, revision, thresholds, previous, author, approver, source, at)
+VALUES (%(device_id)s, %(property)s, %(revision)s, %(thresholds)s, %(previous)s, %(author)s, %(approver)s, %(source)s, %(at)s);
+
+-- threshold_changes: The history of a device's thresholds, newest first.
+SELECT property, revision, thresholds, previous, author, approver, source, at FROM threshold_change
+ WHERE device_id = %(device_id)s ORDER BY revision DESC, property;
+
+-- upsert_credential: The password hash of a device; a new one replaces the old.
+INSERT INTO device_credential (device_id, password_hash, created_at)
+VALUES (%(device_id)s, %(password_hash)s, %(at)s)
+ON CONFLICT ON CONSTRAINT device_credential_pkey DO UPDATE
+   SET password_hash = EXCLUDED.password_hash, created_at = EXCLUDED.created_at;
+
+-- read_credentials: Who may connect: devices that are registered and enabled.
+SELECT c.device_id, c.password_hash FROM device_credential c JOIN device d USING (device_id)
+ WHERE NOT d.removed AND coalesce((d.document ->> 'enabled')::boolean, true) ORDER BY c.device_id;
+
+-- drop_credentials: Removed devices cannot connect again with their old password.
+DELETE FROM device_credential WHERE device_id = ANY(%(device_ids)s);

@@ -1,0 +1,308 @@
+"""The role `store`: follows the log and writes it to the database, each stretch in one transaction with its cursor.
+
+Whatever dies, and whenever: either the stretch and the cursor are both in the database or neither is. The log keeps
+what the database does not have yet (`LogReader.commit` is called after the database's commit), so an outage costs
+freshness and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import psycopg
+import pyarrow as pa
+import structlog
+
+from devices.clock import Clock
+from storage import metrics, packing
+from storage.batch import Effects, Rows, clean, effects_of, to_json
+from storage.database import Connection, Database
+from storage.errors import CursorAhead, DatabaseUnavailable
+from storage.statements import load
+from storage.times import to_time
+from stream.records import Record, RecordKind
+
+log = structlog.get_logger(__name__)
+
+CURSOR = "store"
+WAIT_TIMEOUT_S = 1.0  # how long one wait for new records lasts; then metrics are refreshed
+RETRY_FIRST_S = 0.2
+RETRY_MAX_S = 5.0
+IDLE_COMMIT_S = 1.0  # ticks alone move the durable cursor no more often than this
+RAW_MAX_BYTES = 65_536  # of a record that the database refused, kept in the dead letters (contract.md section 3)
+
+_SQL = load("writer")
+_T = TypeVar("_T")
+
+
+class _CursorMoved(Exception):
+    """The cursor row is not where this process left it; the stretch in hand must not be written."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"cursor at {position}")
+        self.position = position
+
+
+class Reader(Protocol):
+    """The part of `stream.reader.LogReader` that is used; called from one thread, except `wait_async` and `head`."""
+
+    def head(self) -> int: ...
+    def read(self, after: int, max_rows: int) -> list[Record]: ...
+    async def wait_async(self, after: int, timeout_s: float) -> bool: ...
+    def commit(self, cursor: str, position: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class StoreService:
+    """One per tenant. `run()` ends only when it is cancelled; a cancelled stretch is written again next time.
+
+    `retention_s`: phenomenon times older than this, seen from the record's append time, are outliers.
+    `linger_s`: machine time to gather more records before a transaction, so that a slow trickle does not become a
+    transaction per frame.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        reader: Reader,
+        clock: Clock,
+        *,
+        retention_s: float,
+        max_records: int = 48,
+        linger_s: float = 0.05,
+        cursor: str = CURSOR,
+    ) -> None:
+        self._database = database
+        self._reader = reader
+        self._clock = clock
+        self._retention_us = int(retention_s * 1_000_000)
+        self._max_records = max_records
+        self._linger_s = linger_s
+        self._cursor = cursor
+        self._weeks: set[int] = set()  # partitions that are known to be there
+        self._durable = 0  # the cursor row, as this process last saw it
+        self._position = 0  # how far we have read; runs ahead of _durable over records without effect
+        self._at_us = 0  # append time of the record at _position
+        self._trimmable = -1
+        self._saved_ns = 0
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-log")  # SQLite stays on one thread
+
+    @property
+    def position(self) -> int:
+        """Log position up to which the database holds everything that has an effect there."""
+        return self._position
+
+    async def run(self) -> None:
+        """Follow the log. Raises CursorAhead when the database is further than the log: they do not belong together."""
+        try:
+            await self._until_it_works(self._resume)
+            while True:
+                await self._reader.wait_async(self._position, WAIT_TIMEOUT_S)
+                if self._linger_s and 0 < self._reader.head() - self._position < self._max_records:
+                    await asyncio.sleep(self._linger_s)
+                await self._until_it_works(self.step)
+        finally:
+            self._pool.shutdown(cancel_futures=True)  # a read in flight ends first: the caller closes the reader next
+
+    async def drain(self, until: int) -> None:
+        """Write everything up to a position: for commands and tests that want an end. Errors as `step`."""
+        await self._resume()
+        while self._position < until:
+            if not await self.step():
+                raise RuntimeError(f"the log ends at {self._position}, before {until}")
+
+    async def step(self) -> bool:
+        """Read one stretch and write it. False: there was nothing to read. Raises DatabaseUnavailable."""
+        started_ns = self._clock.machine_ns()
+        records = await self._in_thread(lambda: self._reader.read(self._position, self._max_records))
+        try:
+            if records:
+                await self._store(records)
+                metrics.COMMIT_SECONDS.observe((self._clock.machine_ns() - started_ns) / 1e9)
+            elif self._position > self._durable:
+                await self._save_idle(records)
+            else:
+                await self._let_trim()
+        except _CursorMoved as moved:
+            log.warning("store_cursor_moved", expected=self._durable, found=moved.position)
+            self._durable = self._position = moved.position  # read on from where the database really is
+        self._measure()
+        return bool(records)
+
+    async def _store(self, records: Sequence[Record]) -> None:
+        try:
+            effects = await self._in_thread(lambda: effects_of(records, retention_us=self._retention_us))
+            if effects.empty:
+                await self._skip(records)
+            else:
+                await self._commit(records, effects)
+        except DatabaseUnavailable:
+            raise
+        except (psycopg.Error, pa.ArrowException, msgspec.MsgspecError, ValueError) as error:
+            await self._reject(records, error)
+
+    async def _reject(self, records: Sequence[Record], error: Exception) -> None:
+        """The database, or decoding, refuses something in this stretch: take records one by one, and dead-letter the
+        one that fails alone. It stays readable there; the ones behind it are not held up."""
+        metrics.FAILURES.labels("rejected").inc()
+        if len(records) > 1:
+            for record in records:
+                await self._store([record])
+            return
+        record = records[0]
+        log.error("record_rejected", position=record.position, kind=record.kind.name, error=str(error))
+        effects = Effects()
+        effects.add("insert_dead_letter", _rejected(record, error))
+        await self._commit(records, effects)
+        metrics.REJECTED.inc()
+
+    async def _commit(self, records: Sequence[Record], effects: Effects) -> None:
+        last = records[-1]
+        made: frozenset[int] = frozenset()
+        async with self._database.transaction() as conn:
+            await self._claim(conn)
+            if effects.rows is not None:
+                made = await self._ensure(conn, effects.rows)
+                counts = await _write_rows(conn, effects.rows)
+            for statement, params in effects.by_statement.items():
+                await conn.cursor().executemany(_SQL[statement], params)
+            await conn.execute(_SQL["advance_cursor"], self._cursor_params(last.position, last.at_us))
+        # Only now is it true: nothing above may be remembered when the transaction fails.
+        self._weeks |= made
+        self._durable = self._position = last.position
+        self._at_us = last.at_us
+        metrics.BATCHES.inc()
+        if effects.rows is not None:
+            for outcome, count in counts.items():
+                metrics.ROWS.labels(outcome).inc(count)
+        for statement, params in effects.by_statement.items():
+            metrics.EVENTS.labels(statement).inc(len(params))
+        await self._let_trim()
+
+    async def _claim(self, conn: Connection) -> None:
+        """Lock the cursor row. Raises _CursorMoved when it is not where we left it: a commit whose answer was lost,
+        another writer, or a database that was restored."""
+        row = await (await conn.execute(_SQL["lock_cursor"], {"name": self._cursor})).fetchone()
+        found = int(row["position"]) if row is not None else 0
+        if found != self._durable:
+            raise _CursorMoved(found)
+
+    async def _ensure(self, conn: Connection, rows: Rows) -> frozenset[int]:
+        missing = rows.weeks - self._weeks
+        for week in sorted(missing):
+            await conn.execute(_SQL["ensure_partitions"], {"from_time": to_time(week), "to_time": to_time(week)})
+        return frozenset(missing)
+
+    async def _skip(self, records: Sequence[Record]) -> None:
+        """Records without effect here (ticks, controls, transitions) move the durable cursor only now and then."""
+        await self._save_idle(records)
+        self._position, self._at_us = records[-1].position, records[-1].at_us
+
+    async def _save_idle(self, records: Sequence[Record]) -> None:
+        if self._clock.machine_ns() - self._saved_ns < IDLE_COMMIT_S * 1e9:
+            return
+        position = records[-1].position if records else self._position
+        at_us = records[-1].at_us if records else self._at_us
+        async with self._database.transaction() as conn:
+            await self._claim(conn)
+            await conn.execute(_SQL["advance_cursor"], self._cursor_params(position, at_us))
+        self._durable = position
+        await self._let_trim()
+
+    async def _resume(self) -> None:
+        async with self._database.transaction() as conn:
+            await conn.execute(_SQL["create_cursor"], {"name": self._cursor, "at": to_time(self._clock.city_us())})
+            row = await (await conn.execute(_SQL["read_cursor"], {"name": self._cursor})).fetchone()
+        self._durable = self._position = int(row["position"]) if row is not None else 0
+        head = self._reader.head()
+        if self._durable > head > 0:
+            raise CursorAhead(self._cursor, self._durable, head)
+        log.info("store_resumed", position=self._durable, head=head)
+        await self._let_trim()
+
+    async def _let_trim(self) -> None:
+        """Tell the log what it may drop, at most once a second of machine time: it costs an fsync."""
+        now_ns = self._clock.machine_ns()
+        if self._durable == self._trimmable or (self._trimmable >= 0 and now_ns - self._saved_ns < 1_000_000_000):
+            return
+        durable = self._durable
+        await self._in_thread(lambda: self._reader.commit(self._cursor, durable))
+        self._trimmable, self._saved_ns = durable, now_ns
+
+    async def _until_it_works(self, act: Callable[[], Any]) -> None:
+        """Patience without end: the database may be away for as long as it likes."""
+        delay_s = RETRY_FIRST_S
+        while True:
+            try:
+                await act()
+            except DatabaseUnavailable as error:
+                metrics.CONNECTED.set(0)
+                metrics.FAILURES.labels("unavailable").inc()
+                log.warning("store_waits_for_database", reason=error.reason, retry_s=delay_s, position=self._position)
+                self._measure()
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, RETRY_MAX_S)
+            else:
+                metrics.CONNECTED.set(1)
+                return
+
+    def _cursor_params(self, position: int, at_us: int) -> dict[str, Any]:
+        return {"name": self._cursor, "position": position, "at": to_time(at_us), "expected": self._durable}
+
+    def _measure(self) -> None:
+        depth = max(0, self._reader.head() - self._position)
+        metrics.DEPTH.set(depth)
+        behind = depth and self._at_us
+        metrics.AGE.set(max(0.0, (self._clock.city_us() - self._at_us) / 1e6) if behind else 0.0)
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+async def _write_rows(conn: Connection, rows: Rows) -> dict[str, int]:
+    """Copy a batch in and spread it over the tables; what became of the rows, by outcome."""
+    await conn.execute(_SQL["make_incoming"])
+    async with conn.cursor().copy(_SQL["copy_incoming"]) as copy:
+        await copy.write(packing.HEADER)
+        await copy.write(rows.copy)
+        await copy.write(packing.TRAILER)
+    await conn.execute(_SQL["upsert_latest"])
+    await conn.execute(_SQL["count_received"])
+    conflicts = repeated = outliers = 0
+    if rows.clock_faults:
+        await conn.execute(_SQL["remember_clock_faults"])
+        conflicts += (await conn.execute(_SQL["conflict_clock_faults"])).rowcount
+        repeated = (await conn.execute(_SQL["drop_repeated_clock_faults"])).rowcount
+    if rows.outliers:
+        outliers = (await conn.execute(_SQL["insert_outliers"])).rowcount
+        if outliers < rows.outliers:
+            conflicts += (await conn.execute(_SQL["insert_outlier_conflicts"])).rowcount
+    stored = (await conn.execute(_SQL["insert_observations"])).rowcount
+    if stored + outliers + repeated < rows.count:
+        bounds = {"from_time": to_time(rows.from_us), "to_time": to_time(rows.to_us)}
+        conflicts += (await conn.execute(_SQL["insert_conflicts"], bounds)).rowcount
+    return {
+        "stored": stored,
+        "outlier": outliers,
+        "conflict": conflicts,
+        "duplicate": rows.count - stored - outliers - conflicts,
+    }
+
+
+def _rejected(record: Record, error: Exception) -> dict[str, Any]:
+    detail = {"detail": clean(str(error)), "kind": RecordKind(record.kind).name, "version": record.version}
+    return {
+        "position": record.position,
+        "device_id": "",
+        "receive_time": to_time(record.at_us),
+        "reason": "store_rejected",
+        "data": to_json(detail),
+        "raw": record.body[:RAW_MAX_BYTES],
+        "sha256": hashlib.sha256(record.body).hexdigest(),
+        "size_bytes": len(record.body),
+    }
