@@ -6,14 +6,12 @@ second. Settings: runtime.embedded.settings.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from runtime.embedded.debian import PackagesUnavailable, unpack_packages
 from runtime.embedded.errors import NoServerFound, NotReady
 from runtime.embedded.settings import mosquitto_conf
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 PLACES = ("/usr/sbin", "/usr/local/sbin")
 OLDEST = (2, 0)
 RELOAD_EVERY_S = 1.0
@@ -139,7 +138,8 @@ class MosquittoBroker:
         """The broker in the foreground; SIGTERM stops it and saves its store. Start it from the main thread."""
         program = self.locate()
         if program.kind is BrokerKind.AMQTT:
-            inner = [sys.executable, "-m", "runtime.embedded.amqtt_broker", str(self.conf_file)]
+            module = ["-m", "runtime.embedded.amqtt_broker", str(self.conf_file)]
+            inner = ["env", f"PYTHONPATH={REPOSITORY}", str(program.executable), *module]
         else:
             inner = [str(program.executable), "-c", str(self.conf_file)]
         if program.library_path is not None:
@@ -201,10 +201,12 @@ def _version(executable: Path, tried: list[str], *, library_path: Path | None = 
 
 
 def _amqtt(tried: list[str]) -> BrokerProgram | None:
-    if importlib.util.find_spec("amqtt") is None:
-        tried.append("the package amqtt is not installed")
+    """From an environment of its own (scripts/bootstrap.py makes it): amqtt wants an older `websockets` than we do."""
+    python = REPOSITORY / ".venv-amqtt" / "bin" / "python"
+    if not python.exists():
+        tried.append(f"amqtt: no {python}; python3 scripts/bootstrap.py --env amqtt makes it")
         return None
-    return BrokerProgram(kind=BrokerKind.AMQTT, executable=Path(sys.executable), version="amqtt")
+    return BrokerProgram(kind=BrokerKind.AMQTT, executable=python, version="amqtt")
 
 
 def _replace(path: Path, text: str) -> None:
