@@ -1,0 +1,65 @@
+"""The HTTP front of the command centre: `build_app(deps)` gives the ASGI application that uvicorn serves.
+
+Every route outside `OPEN_PATHS` asks for a session through one dependency on its router; a test walks over all routes. Long-lived
+work does not live in here: the services run beside the server.
+"""
+
+from __future__ import annotations
+
+import random
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.routing import WebSocketRoute
+
+from command_center.api import command_routes, device_routes, layers, problems, system_routes
+from command_center.api.auth import LoginGuard, Sessions, require_session
+from command_center.api.deps import ApiDeps
+from command_center.api.idempotency import Replays
+from command_center.api.live import LiveDoor
+from command_center.api.middleware import Rim
+from command_center.api.pages import page_routes
+
+LIVE_PATH = "/api/v1/live"
+# Open without login (contract.md section 7): health, login, the API description, the CA; pages redirect by themselves.
+OPEN_PATHS = frozenset({"/api/v1/sessions", "/healthz", "/readyz", "/metrics", "/openapi.json"})
+
+_ROUTERS: tuple[APIRouter, ...] = (
+    system_routes.router,
+    device_routes.router,
+    command_routes.router,
+    layers.router,
+)
+
+
+def build_app(deps: ApiDeps) -> FastAPI:
+    """The application. Serve it with `uvicorn ... ws="websockets-sansio"`, per-message deflate off.
+
+    `app.state.live` is the live door: call its `drain()` before the server stops.
+    """
+    app = FastAPI(
+        title="City Brain",
+        version="1",
+        description="Sensing and emergency command. Times ending in `_us` are city microseconds since 1970 UTC.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.deps = deps
+    app.state.sessions = Sessions(
+        deps.signing_key,
+        deps.clock,
+        tenant=deps.tenant,
+        lifetime_s=deps.session_s,
+        revocations=deps.revocations,
+    )
+    app.state.guard = LoginGuard(deps.clock)
+    app.state.replays = Replays()
+    app.state.live = LiveDoor(deps, app.state.sessions, random.Random(deps.run_id))
+    problems.install(app)
+    app.include_router(system_routes.open_router)
+    for router in _ROUTERS:
+        app.include_router(router, dependencies=[Depends(require_session)])
+    app.router.routes.append(WebSocketRoute(LIVE_PATH, app.state.live.endpoint))
+    app.router.routes.extend(page_routes(deps))
+    app.add_middleware(Rim, clock=deps.clock)
+    return app

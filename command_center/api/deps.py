@@ -1,0 +1,129 @@
+"""What the HTTP rim is handed: ports to the rooms behind it, and facts about this installation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from command_center.facade import CommandFacade
+from command_center.model import Actor, Alarm, User
+from devices.clock import Clock
+from devices.registry import Device, Registry
+from gis.hub import Hub, PastEvent
+
+
+class Users(Protocol):
+    """The register of people and machines. Raises `Unavailable` when the database is not reachable."""
+
+    async def verify(self, username: str, password: str) -> User | None:
+        """The user, or None where name or password is wrong or the user is disabled. Takes as long for either."""
+        ...
+
+
+class History(Protocol):
+    """Stored observations and what was refused. Times are city microseconds. Raises `Unavailable` without the database."""
+
+    async def observations(self, datastream: int, from_us: int, to_us: int, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Rows `{phenomenon_us, result, text, quality, source}`, oldest first."""
+        ...
+
+    async def buckets(self, datastream: int, from_us: int, to_us: int, bucket_us: int) -> Sequence[Mapping[str, Any]]:
+        """`{t_us, count, min, max, mean, last}` per bucket that has data, oldest first."""
+        ...
+
+    async def check(self, device_id: str) -> Mapping[str, Any]:
+        """What was received, flagged and refused from a device, with reasons a vendor understands."""
+        ...
+
+    async def dead_letters(
+        self, device_ids: Sequence[str] | None, limit: int, cursor: str
+    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+        """Newest first; `device_ids` None: of all devices."""
+        ...
+
+
+class Registers(Protocol):
+    """Writes to the device register; each makes a `registry` control record."""
+
+    async def add_device(self, actor: Actor, document: Mapping[str, Any]) -> tuple[Device, str]:
+        """Register; returns the device and its credential, which is shown this once. Raises Invalid, Conflict."""
+        ...
+
+    async def set_thresholds(
+        self,
+        actor: Actor,
+        device_id: str,
+        prop: str,
+        thresholds: Mapping[str, Any],
+        *,
+        source: str,
+        approver: str,
+    ) -> int:
+        """New registry revision. Raises NotFound, Invalid, Forbidden (author and approver are the same person)."""
+        ...
+
+
+class Layers(Protocol):
+    """Static map layers."""
+
+    def names(self) -> Sequence[Mapping[str, Any]]:
+        """`{layer, title_zh, title_en, features, etag}`."""
+        ...
+
+    def geojson(self, layer: str) -> tuple[bytes, str] | None:
+        """The FeatureCollection and its ETag; None for an unknown layer."""
+        ...
+
+
+class Picture(Protocol):
+    """The live picture, which needs no database (`command_center.picture.PictureFollower`)."""
+
+    @property
+    def registry(self) -> Registry: ...
+    def status_of(self, device_id: str) -> str: ...
+    def latest_of(self, device_id: str) -> Mapping[str, Sequence[Any]]:
+        """property -> [value, quality, t_us]"""
+        ...
+
+    def open_alarms(self) -> list[Alarm]: ...
+
+
+LoadHistory = Callable[[str, int, int], Awaitable[Sequence[PastEvent] | None]]
+"""(channel, since seq, limit) -> all events after it, oldest first; None when there are more than `limit` or none kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiDeps:
+    """Everything that `build_app` needs. Optional parts that are None answer 503 or are left out."""
+
+    tenant: str
+    run_id: str
+    clock: Clock
+    tick_us: int
+    facade: CommandFacade
+    users: Users
+    hub: Hub
+    picture: Picture
+    signing_key: bytes
+    history: History | None = None
+    registers: Registers | None = None
+    layers: Layers | None = None
+    load_history: LoadHistory | None = None
+    rules: Callable[[], Sequence[Mapping[str, Any]]] = list
+    readiness: Callable[[], Mapping[str, Any]] = lambda: {
+        "ready": True,
+        "checks": {},
+    }  # {"ready": bool, "checks": {...}}
+    advance: Callable[[float], Awaitable[None]] | None = (
+        None  # stepped clock: seconds; returns when the log has drained
+    )
+    banner: Mapping[str, str] | None = None  # {"zh": "演示", "en": "Demo"}
+    assets: Path | None = None  # web/dist
+    ca_pem: Path | None = None  # where TLS is on
+    metrics_token: str = ""
+    allowed_origins: Sequence[str] = field(default=())  # besides the host that the request names itself
+    revocations: Path | None = None  # file that keeps revoked sessions over a restart
+    node: str = "command"
+    session_s: float = 12 * 3600.0  # one shift

@@ -1,0 +1,175 @@
+"""Devices, their observations, and what was refused from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Body, Query, Request
+from starlette.responses import Response
+
+from command_center.api.answers import page, reply, with_etag
+from command_center.api.auth import actor_of, only, refuse
+from command_center.api.deps import ApiDeps, History, Registers
+from command_center.api.idempotency import IdempotentRoute
+from command_center.api.schemas import Thresholds, microseconds
+from command_center.api.system_routes import deps_of
+from command_center.errors import Invalid, NotFound, Unavailable
+from command_center.model import Actor, Role
+from devices.registry import Device
+
+router = APIRouter(prefix="/api/v1", tags=["devices"], route_class=IdempotentRoute)
+
+MAX_ROWS = 10_000
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+Cursor = Annotated[str, Query(max_length=200)]
+
+
+def sees_device(actor: Actor, device: Device) -> bool:
+    """A vendor sees its own firm's devices; everybody else sees all."""
+    return bool(actor.roles - {Role.VENDOR}) or (bool(actor.vendor) and device.vendor == actor.vendor)
+
+
+def visible_device(request: Request, device_id: str) -> Device:
+    device = deps_of(request).picture.registry.devices.get(device_id)
+    if device is None or not sees_device(actor_of(request), device):
+        raise NotFound("device", device_id)
+    return device
+
+
+def device_json(deps: ApiDeps, device: Device) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(device)
+    found["status"] = deps.picture.status_of(device.device_id)
+    found["latest"] = deps.picture.latest_of(device.device_id)
+    streams = deps.picture.registry.datastreams_of(device.device_id)
+    found["datastreams"] = [
+        {"datastream": s.datastream, "property": s.property, "uom": s.uom, "kind": s.kind} for s in streams
+    ]
+    return found
+
+
+@router.get("/devices")
+async def devices(request: Request, limit: Limit = 200, cursor: Cursor = "", kind: str = "") -> Response:
+    """Devices by id, with status and latest values from the live picture (no database needed)."""
+    deps, actor = deps_of(request), actor_of(request)
+    found = sorted(
+        (
+            d
+            for d in deps.picture.registry.devices.values()
+            if d.device_id > cursor and sees_device(actor, d) and (not kind or d.kind == kind)
+        ),
+        key=lambda d: d.device_id,
+    )
+    following = found[limit - 1].device_id if len(found) > limit else None
+    body = msgspec.json.encode({"items": [device_json(deps, d) for d in found[:limit]], "next": following})
+    return with_etag(request, body, "application/json")
+
+
+@router.get("/devices/{device_id}")
+async def device(request: Request, device_id: str) -> Response:
+    found = device_json(deps_of(request), visible_device(request, device_id))
+    return with_etag(request, msgspec.json.encode(found), "application/json")
+
+
+@router.post("/devices", status_code=201)
+async def add_device(request: Request, document: Annotated[dict[str, Any], Body()]) -> Response:
+    """Register a device. The answer shows its credential once; only a hash of it is kept."""
+    actor = only(request, "register a device", Role.ADMIN, Role.VENDOR)
+    if not actor.has(Role.ADMIN):
+        document = {**document, "vendor": actor.vendor}
+    device, credential = await _registers(request).add_device(actor, document)
+    body = {"device": msgspec.to_builtins(device), "credential": credential}
+    return reply(body, 201, {"Cache-Control": "no-store", "Location": f"/api/v1/devices/{device.device_id}"})
+
+
+@router.put("/devices/{device_id}/thresholds")
+async def set_thresholds(request: Request, device_id: str, body: Thresholds) -> Response:
+    """Change a threshold: author (who asks) and approver are two people, and the source document is named."""
+    actor = only(request, "change a threshold", Role.LEADER)
+    visible_device(request, device_id)
+    if body.approver == actor.username:
+        raise Invalid("approver must be another person than the author")
+    revision = await _registers(request).set_thresholds(
+        actor, device_id, body.property, body.thresholds, source=body.source, approver=body.approver
+    )
+    return reply({"device_id": device_id, "property": body.property, "revision": revision})
+
+
+@router.get("/devices/{device_id}/check")
+async def check(request: Request, device_id: str) -> Response:
+    """What we received, flagged and refused, and why: the first page a vendor looks at."""
+    only(request, "check a device", Role.VENDOR, Role.OPERATOR, Role.LEADER, Role.ADMIN)
+    visible_device(request, device_id)
+    return reply(await _history(request).check(device_id))
+
+
+@router.get("/datastreams/{number}/observations")
+async def observations(
+    request: Request,
+    number: int,
+    since: Annotated[str, Query(alias="from")],
+    to: str,
+    bucket_s: Annotated[float | None, Query(gt=0, le=86_400 * 31)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = MAX_ROWS,
+) -> Response:
+    """Rows, or buckets where `bucket_s` is given. Times are ISO 8601 with a zone, or city microseconds."""
+    refuse(request, "read observations", Role.RESPONDER, Role.MET)
+    stream = deps_of(request).picture.registry.datastreams.get(number)
+    if stream is None:
+        raise NotFound("datastream", str(number))
+    visible_device(request, stream.device_id)
+    from_us, to_us = _instant("from", since), _instant("to", to)
+    if to_us <= from_us:
+        raise Invalid(f"to ({to}) must be after from ({since})")
+    history = _history(request)
+    items: list[Mapping[str, Any]]
+    if bucket_s is None:
+        items = list(await history.observations(number, from_us, to_us, limit))
+    else:
+        bucket_us = int(bucket_s * 1e6)
+        if (to_us - from_us) / bucket_us > MAX_ROWS:
+            raise Invalid(f"{bucket_s} s buckets make more than {MAX_ROWS} rows: take longer buckets")
+        items = list(await history.buckets(number, from_us, to_us, bucket_us))
+    return reply({"items": items, "next": None, "uom": stream.uom, "property": stream.property})
+
+
+@router.get("/dead-letters")
+async def dead_letters(request: Request, device: str = "", limit: Limit = 100, cursor: Cursor = "") -> Response:
+    actor = only(request, "read dead letters", Role.VENDOR, Role.ANALYST, Role.ADMIN)
+    wide = actor.has(Role.ANALYST, Role.ADMIN)
+    if device and not wide:
+        visible_device(request, device)
+    ids: list[str] | None = [device] if device else None
+    if ids is None and not wide:
+        registry = deps_of(request).picture.registry
+        ids = [d.device_id for d in registry.devices.values() if sees_device(actor, d)]
+    items, following = await _history(request).dead_letters(ids, limit, cursor)
+    return page(items, following)
+
+
+def _instant(name: str, text: str) -> int:
+    if text.lstrip("-").isdigit():
+        return int(text)
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid(f"{name} {text!r} is neither ISO 8601 nor microseconds") from error
+    if value.utcoffset() is None:
+        raise Invalid(f"{name} {text!r} must carry a zone, as in 2019-08-09T12:00:00Z")
+    return microseconds(value.astimezone(UTC))
+
+
+def _history(request: Request) -> History:
+    history = deps_of(request).history
+    if history is None:
+        raise Unavailable("the database of observations is not reachable")
+    return history
+
+
+def _registers(request: Request) -> Registers:
+    registers = deps_of(request).registers
+    if registers is None:
+        raise Unavailable("the device register is not reachable")
+    return registers

@@ -1,0 +1,117 @@
+"""Bodies of requests. pydantic lives only here: behind this door values are the command centre's own types."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from command_center.model import UnitStatus
+
+MAX_TEXT = 2_000
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Needed = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,96}$")]
+Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+
+
+def _aware(value: datetime) -> datetime:
+    if value.utcoffset() is None:
+        raise ValueError("time must carry a zone, as in 2019-08-09T12:00:00Z")
+    return value.astimezone(UTC)
+
+
+Instant = Annotated[datetime, AfterValidator(_aware)]
+
+
+def microseconds(value: datetime) -> int:
+    """Exact microseconds since 1970 of an aware time."""
+    delta = value - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def iso(us: int) -> str:
+    """City microseconds as people read them: ISO 8601 with Z."""
+    seconds, micros = divmod(us, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{micros:06d}Z"
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Login(Body):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+    username: Annotated[str, Field(min_length=1, max_length=64)]
+    password: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Advance(Body):
+    seconds: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class Comment(Body):
+    comment: Text = ""
+
+
+class Reason(Body):
+    comment: Needed
+
+
+class Shelve(Body):
+    minutes: Annotated[float, Field(gt=0, le=24 * 60, allow_inf_nan=False)]
+    comment: Needed
+
+
+class Note(Body):
+    text: Annotated[str, Field(max_length=MAX_TEXT)] = ""
+    comment: Annotated[str, Field(max_length=MAX_TEXT)] = ""
+
+
+class IssueTasks(Body):
+    task_ids: Annotated[list[Identifier], Field(max_length=200)] | None = None
+
+
+class Assign(Body):
+    unit_id: Identifier
+
+
+class TaskMove(Body):
+    comment: Text = ""
+    device_time: Instant | None = None
+    lon: Longitude | None = None
+    lat: Latitude | None = None
+
+
+class Position(Body):
+    lon: Longitude
+    lat: Latitude
+    heading: Annotated[float, Field(ge=0, le=360, allow_inf_nan=False)] | None = None
+    speed_ms: Annotated[float, Field(ge=0, le=150, allow_inf_nan=False)] | None = None
+    ts: Annotated[int, Field(ge=0)] | None = Field(None, description="milliseconds since 1970, city time")
+
+
+class Status(Body):
+    status: UnitStatus
+
+
+class CloseRoad(Body):
+    edges: Annotated[list[Identifier], Field(min_length=1, max_length=500)]
+    reason: Needed
+    depth_m: Annotated[float, Field(ge=0, le=50, allow_inf_nan=False)] | None = None
+    minutes: Annotated[float, Field(gt=0, le=7 * 24 * 60, allow_inf_nan=False)] | None = None
+    evidence: Text = ""
+
+
+class Thresholds(Body):
+    property: Identifier
+    thresholds: dict[str, Any]
+    source: Needed
+    approver: Identifier
+
+
+TaskVerb = Literal[
+    "deliver", "ack", "accept", "decline", "depart", "arrive", "start", "done", "verify", "close", "recall"
+]
