@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from command_center.errors import Unavailable
+
 
 class StorageError(Exception):
     """Root of storage's errors."""
 
 
-class DatabaseUnavailable(StorageError):
-    """The database cannot answer now: down, restarting, no connection free, statement cancelled. Trying again may help."""
+class DatabaseUnavailable(StorageError, Unavailable):
+    """The database cannot answer now: down, restarting, no connection free, statement cancelled. Trying again may help.
+
+    It is the command centre's `Unavailable` too, so that its callers need to know one error only.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"database unavailable: {reason}")

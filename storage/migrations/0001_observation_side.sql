@@ -11,7 +11,8 @@ CREATE TABLE registry_revision (
     revision bigint      NOT NULL CONSTRAINT registry_revision_pkey PRIMARY KEY,
     at       timestamptz NOT NULL,
     actor    text        NOT NULL,
-    summary  text        NOT NULL
+    summary  text        NOT NULL,
+    appended boolean     NOT NULL -- its control record is in the log
 );
 
 CREATE TABLE device (

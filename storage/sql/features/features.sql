@@ -30,3 +30,6 @@ SELECT kind, document_id, version, body, author, source, at FROM document
 -- list_documents: All versions of a kind, the newest of each first.
 SELECT kind, document_id, version, body, author, source, at FROM document
  WHERE kind = %(kind)s ORDER BY document_id, at DESC, version;
+
+-- one_picture: All reads of this transaction see the same moment.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;

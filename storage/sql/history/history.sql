@@ -13,7 +13,7 @@ SELECT phenomenon_time, receive_time, device_time, result, result_text, quality,
  ORDER BY phenomenon_time LIMIT %(limit)s;
 
 -- buckets: One series over [from, to) in buckets that start at whole multiples since 1970; empty buckets have no row.
-SELECT date_bin(make_interval(secs => %(bucket_s)s), phenomenon_time, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS bucket,
+SELECT date_bin(%(bucket_us)s::bigint * INTERVAL '1 microsecond', phenomenon_time, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS bucket,
        count(*) AS count, min(result) AS min, max(result) AS max, avg(result) AS mean,
        (array_agg(result ORDER BY phenomenon_time DESC))[1] AS last,
        (array_agg(result_text ORDER BY phenomenon_time DESC))[1] AS last_text,
@@ -64,10 +64,10 @@ SELECT d.property, o.phenomenon_time, o.receive_time, o.device_time, o.result, o
  WHERE d.device_id = %(device_id)s
  ORDER BY o.receive_time DESC, d.property LIMIT %(limit)s;
 
--- dead_letters: Newest first, one page before a position; of one device where its id is given.
+-- dead_letters: Newest first, one page before a position; of some devices where their ids are given.
 SELECT position, device_id, receive_time, reason, data, raw, sha256, size_bytes
   FROM dead_letter
- WHERE position < %(before)s AND (%(device_id)s::text IS NULL OR device_id = %(device_id)s)
+ WHERE position < %(before)s AND (%(device_ids)s::text[] IS NULL OR device_id = ANY(%(device_ids)s))
  ORDER BY position DESC LIMIT %(limit)s;
 
 -- conflict_count: Second values for keys that stood already, of one device.

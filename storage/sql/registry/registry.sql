@@ -5,7 +5,15 @@ SELECT pg_advisory_xact_lock(hashtextextended('citybrain.registry.' || current_s
 SELECT coalesce(max(revision), 0) AS revision FROM registry_revision;
 
 -- insert_revision: A new revision with who and why.
-INSERT INTO registry_revision (revision, at, actor, summary) VALUES (%(revision)s, %(at)s, %(actor)s, %(summary)s);
+INSERT INTO registry_revision (revision, at, actor, summary, appended) VALUES (%(revision)s, %(at)s, %(actor)s, %(summary)s, false);
+
+-- unappended_bounds: The newest revision, and the newest one whose control is in the log together with all before it.
+SELECT coalesce(max(revision), 0) AS newest,
+       coalesce(min(revision) FILTER (WHERE NOT appended) - 1, max(revision), 0) AS appended
+  FROM registry_revision;
+
+-- mark_appended: This revision and all before it are in the log.
+UPDATE registry_revision SET appended = true WHERE revision <= %(revision)s AND NOT appended;
 
 -- read_devices: Devices that are not removed, by id; all, or the ones that were named.
 SELECT document FROM device
@@ -20,8 +28,16 @@ SELECT s.datastream, s.device_id, s.property, s.uom, s.kind, s.interval_s
  WHERE s.active AND NOT d.removed AND (%(device_ids)s::text[] IS NULL OR device_id = ANY(%(device_ids)s))
  ORDER BY s.datastream;
 
--- changed_since: Devices that a revision after the given one touched, with whether they are gone.
-SELECT device_id, removed FROM device WHERE revision > %(revision)s ORDER BY device_id;
+-- changed_since: Devices that a revision after the given one touched, with whether they are gone or lost a series.
+SELECT device_id, removed,
+       EXISTS (SELECT 1 FROM datastream s WHERE s.device_id = d.device_id AND NOT s.active) AS lost_series
+  FROM device d WHERE revision > %(revision)s ORDER BY device_id;
+
+-- known_devices: What stands for some devices now, removed ones too.
+SELECT d.device_id, d.model, d.removed, d.document,
+       coalesce(array_agg(s.property) FILTER (WHERE s.active), '{}') AS properties
+  FROM device d LEFT JOIN datastream s USING (device_id)
+ WHERE d.device_id = ANY(%(device_ids)s) GROUP BY d.device_id;
 
 -- upsert_device: Register, change or bring back a device.
 INSERT INTO device AS d (device_id, model, kind, vendor, document, removed, revision, created_at, changed_at)

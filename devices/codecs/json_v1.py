@@ -1,0 +1,279 @@
+"""JSON payloads of `cb/v1`: telemetry, gateway telemetry, event, attributes, state, command reply.
+
+What a device sent is turned into samples and events of one form; nothing here knows the registry. One bad element does
+not take the good ones with it: each problem is a sentence that names the field, what was expected and what came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+TS_MAX_MS = 2**53  # larger integers do not survive a JSON number
+SEQ_MAX = 2**32 - 1
+SHOWN = 60  # characters of a wrong value that a reason repeats
+Q_CODES = (1, 2, 3, 4, 9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One reading of one device; `path` says where it stood in the payload ("" for a single object)."""
+
+    device_id: str
+    values: Mapping[str, Any]
+    ts_us: int | None = None
+    seq: int | None = None
+    q: Mapping[str, int] = field(default_factory=dict)
+    backfill: bool = False
+    path: str = ""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What could be read of a payload, and what could not."""
+
+    samples: list[Sample] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class _Telemetry(msgspec.Struct):
+    """The fast path: whatever does not fit is looked at again, field by field, to find words for it."""
+
+    values: dict[str, Any]
+    ts: int | None = None
+    seq: int | None = None
+    q: dict[str, int] | None = None
+    bf: bool = False
+
+
+_fast = msgspec.json.Decoder(_Telemetry)
+_any = msgspec.json.Decoder()
+
+
+def telemetry(device_id: str, payload: bytes) -> Decoded:
+    """An object or an array of objects."""
+    try:
+        fast = _fast.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _telemetry_slow(device_id, payload)
+    if not _plain(fast):
+        return _telemetry_slow(device_id, payload)
+    sample = Sample(
+        device_id=device_id,
+        values=fast.values,
+        ts_us=None if fast.ts is None else fast.ts * 1000,
+        seq=fast.seq,
+        q=fast.q or {},
+        backfill=fast.bf,
+    )
+    return Decoded(samples=[sample])
+
+
+def _telemetry_slow(device_id: str, payload: bytes) -> Decoded:
+    decoded = Decoded()
+    document = _parse(payload, decoded)
+    if decoded.problems:
+        return decoded
+    if isinstance(document, list):
+        if not document:
+            decoded.problems.append("payload: expected an object or a non-empty array, got an empty array")
+        for index, item in enumerate(document):
+            _one(device_id, item, f"[{index}]", decoded)
+    else:
+        _one(device_id, document, "", decoded)
+    return decoded
+
+
+def gateway(payload: bytes) -> Decoded:
+    """`{child: [{"ts", "values"}, ...], ...}`; whether the gateway may speak for a child is not decided here."""
+    decoded = Decoded()
+    document = _parse(payload, decoded)
+    if decoded.problems:
+        return decoded
+    if not isinstance(document, dict):
+        decoded.problems.append(f"payload: expected an object of child device ids, got {shown(document)}")
+        return decoded
+    for child, items in document.items():
+        if isinstance(items, list):
+            for index, item in enumerate(items):
+                _one(child, item, f"{child}[{index}]", decoded)
+        else:
+            _one(child, items, child, decoded)
+    return decoded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceEvent:
+    """What the device says happened. `data` is the object as it was sent."""
+
+    type: str
+    id: str
+    ts_us: int | None
+    backfill: bool
+    data: dict[str, Any]
+
+
+def event(payload: bytes) -> tuple[DeviceEvent | None, list[str]]:
+    """`{id?, ts?, type, confidence?, values?, media?, bf?}`. The event is None where a field that it needs is wrong."""
+    decoded = Decoded()
+    document = _parse(payload, decoded)
+    if decoded.problems:
+        return None, decoded.problems
+    if not isinstance(document, dict):
+        return None, [f"payload: expected an object, got {shown(document)}"]
+    problems: list[str] = []
+    kind = document.get("type")
+    if not isinstance(kind, str) or not kind:
+        problems.append(f"type: expected a non-empty string, got {shown(kind)}")
+    identifier = document.get("id", "")
+    if not isinstance(identifier, str | int) or isinstance(identifier, bool) or len(str(identifier)) > 128:
+        problems.append(f"id: expected a string of at most 128 characters, got {shown(identifier)}")
+    ts_us = _ts(document.get("ts"), "", problems)
+    confidence = document.get("confidence")
+    if confidence is not None and not (_is_number(confidence) and 0 <= confidence <= 1):
+        problems.append(f"confidence: expected a number from 0 to 1, got {shown(confidence)}")
+    if "values" in document and not isinstance(document["values"], dict):
+        problems.append(f"values: expected an object, got {shown(document['values'])}")
+    media = document.get("media", [])
+    if not isinstance(media, list) or not all(isinstance(item, str) for item in media):
+        problems.append(f"media: expected an array of strings, got {shown(media)}")
+    if problems:
+        return None, problems
+    backfill = document.get("bf") is True
+    return DeviceEvent(type=str(kind), id=str(identifier), ts_us=ts_us, backfill=backfill, data=document), []
+
+
+def state(payload: bytes) -> tuple[dict[str, Any] | None, list[str]]:
+    """`{"online": bool, ...}`."""
+    document, problems = json_object(payload)
+    if document is not None and not isinstance(document.get("online"), bool):
+        return None, [f"online: expected true or false, got {shown(document.get('online'))}"]
+    return document, problems
+
+
+COMMAND_STATES = ("received", "executed", "failed")
+
+
+def command_reply(payload: bytes) -> tuple[dict[str, Any] | None, list[str]]:
+    """`{"state": "received|executed|failed", "ts"?, "result"?}`."""
+    document, problems = json_object(payload)
+    if document is not None and document.get("state") not in COMMAND_STATES:
+        return None, [f"state: expected one of {', '.join(COMMAND_STATES)}, got {shown(document.get('state'))}"]
+    return document, problems
+
+
+def json_object(payload: bytes) -> tuple[dict[str, Any] | None, list[str]]:
+    """Any JSON object (attributes)."""
+    decoded = Decoded()
+    document = _parse(payload, decoded)
+    if decoded.problems:
+        return None, decoded.problems
+    if not isinstance(document, dict):
+        return None, [f"payload: expected an object, got {shown(document)}"]
+    return document, []
+
+
+def shown(value: object) -> str:
+    """A value as a reason names it: its JSON type and its beginning."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return f"bool {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"number {value}"
+    if isinstance(value, str):
+        return f"string {value[:SHOWN]!r}" + ("..." if len(value) > SHOWN else "")
+    return "array" if isinstance(value, list) else "object"
+
+
+def _parse(payload: bytes, decoded: Decoded) -> Any:
+    if not payload:
+        decoded.problems.append("payload: expected JSON, got nothing (0 bytes)")
+        return None
+    try:
+        return _any.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        decoded.problems.append(f"payload: not valid JSON: {error}; it begins {payload[:SHOWN]!r}")
+    except RecursionError:
+        decoded.problems.append("payload: nested too deeply")
+    return None
+
+
+def _one(device_id: str, item: Any, path: str, decoded: Decoded) -> None:
+    """One telemetry object. Without `values` there is none; a wrong `ts`, `seq`, `q` or `bf` is named and left out."""
+    prefix = f"{path}." if path else ""
+    if not isinstance(item, dict):
+        decoded.problems.append(f"{path or 'payload'}: expected an object, got {shown(item)}")
+        return
+    values = item.get("values")
+    if not isinstance(values, dict):
+        decoded.problems.append(f"{prefix}values: expected an object of property keys, got {shown(values)}")
+        return
+    decoded.samples.append(
+        Sample(
+            device_id=device_id,
+            values=values,
+            # A live alarm must not die of a wrong stamp: without one the sample is timed by its arrival.
+            ts_us=_ts(item.get("ts"), prefix, decoded.problems),
+            seq=_seq(item.get("seq"), prefix, decoded.problems),
+            q=_q(item.get("q"), prefix, decoded.problems),
+            backfill=_flag(item.get("bf"), prefix, decoded.problems),
+            path=path,
+        )
+    )
+
+
+def _ts(value: Any, prefix: str, problems: list[str]) -> int | None:
+    if value is None:
+        return None
+    if not _is_number(value) or abs(value) > TS_MAX_MS or value != int(value):
+        problems.append(f"{prefix}ts: expected milliseconds since 1970 as an integer, got {shown(value)}")
+        return None
+    return int(value) * 1000
+
+
+def _seq(value: Any, prefix: str, problems: list[str]) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= SEQ_MAX:
+        problems.append(f"{prefix}seq: expected an integer from 0 to {SEQ_MAX}, got {shown(value)}")
+        return None
+    return value
+
+
+def _q(value: Any, prefix: str, problems: list[str]) -> dict[str, int]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        problems.append(f"{prefix}q: expected an object of quality codes, got {shown(value)}")
+        return {}
+    good = {key: code for key, code in value.items() if code in Q_CODES and not isinstance(code, bool)}
+    problems += [
+        f"{prefix}q.{key}: expected a QARTOD code 1, 2, 3, 4 or 9, got {shown(code)}"
+        for key, code in value.items()
+        if key not in good
+    ]
+    return good
+
+
+def _flag(value: Any, prefix: str, problems: list[str]) -> bool:
+    if value is not None and not isinstance(value, bool):
+        problems.append(f"{prefix}bf: expected true or false, got {shown(value)}")
+        return False
+    return value is True
+
+
+def _plain(fast: _Telemetry) -> bool:
+    """Whether everything that the types alone do not say is in order."""
+    return (
+        (fast.ts is None or abs(fast.ts) <= TS_MAX_MS)
+        and (fast.seq is None or 0 <= fast.seq <= SEQ_MAX)
+        and (not fast.q or all(code in Q_CODES for code in fast.q.values()))
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
