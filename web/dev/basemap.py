@@ -32,7 +32,7 @@ def write(target: Path, name: str, rows: list[tuple[object, dict]]) -> None:
         features.append({"type": "Feature", "geometry": mapping(geometry), "properties": properties})
     text = json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False, separators=(",", ":"))
     (target / f"{name}.geojson").write_text(text, encoding="utf-8")
-    print(name, len(features), "features", len(text.encode()) // 1000, "KB")
+    sys.stdout.write(f"{name}: {len(features)} features, {len(text.encode()) // 1000} KB\n")
 
 
 # The source has no Chinese name for two cities, and labels Ningde with the name of its district.

@@ -15,7 +15,7 @@ export interface LinkInfo {
   state: LinkState;
   /** machine ms (monotonic) of the last frame of any kind */
   lastFrameMs: number;
-  /** machine ms of the last frame that carried data (snapshot, delta or event) */
+  /** machine ms of the last news from the field: devices, units, alarms (our own counters and clock do not count) */
   lastDataMs: number;
   retryAtMs: number | null;
   reason: string;
@@ -194,7 +194,7 @@ export class LiveClient {
       case "err":
         return this.options.sink.note(`err ${String(message["code"] ?? "")}`, String(message["msg"] ?? ""));
       case "bye":
-        this.retryHintMs = typeof message["retry_ms"] === "number" ? message["retry_ms"] : null;
+        this.retryHintMs = typeof message["retry_ms"] === "number" && message["retry_ms"] > 0 ? message["retry_ms"] : null;
         return this.lost(Number(message["code"] ?? 3001), String(message["reason"] ?? ""));
       default:
         return; // a newer server may say more than we know
@@ -233,7 +233,7 @@ export class LiveClient {
     const rows = (message["rows"] as unknown[] | undefined) ?? [];
     sub.pages = sub.pages === null || message["part"] === 0 ? [...rows] : [...sub.pages, ...rows];
     if (message["more"] === true) return;
-    this.data();
+    this.data(sub.ch);
     sub.seq = Number(message["seq"] ?? sub.seq);
     this.options.sink.snapshot(sub.ch, sub.pages, sub.schema);
     sub.pages = null;
@@ -242,7 +242,7 @@ export class LiveClient {
   private delta(message: Message): void {
     const sub = this.bySub.get(String(message["sub"]));
     if (sub === undefined) return;
-    this.data();
+    this.data(sub.ch);
     sub.seq = Math.max(sub.seq, Number(message["seq"] ?? 0));
     const up = (message["up"] as unknown[] | undefined) ?? [];
     const rm = ((message["rm"] as unknown[] | undefined) ?? []).map(String);
@@ -255,7 +255,7 @@ export class LiveClient {
     const seq = Number(message["seq"] ?? 0);
     // An event from before our snapshot is in it already. Equal is applied: the same fact twice is harmless.
     if (sub === undefined || seq < sub.seq) return;
-    this.data();
+    this.data(ch);
     sub.seq = seq;
     this.options.sink.event(ch, {
       seq,
@@ -274,8 +274,8 @@ export class LiveClient {
     sub.seq = 0; // the snapshot that follows carries the new position; old rows stay on screen until it is whole
   }
 
-  private data(): void {
-    this.link.lastDataMs = this.now();
+  private data(ch: string): void {
+    if (ch.startsWith("obj/") || ch === "alarm") this.link.lastDataMs = this.now();
   }
 
   private lost(code: number, reason: string): void {

@@ -5,6 +5,8 @@
  * whole objects and are applied by `rev` or `n`. Listeners are told once per animation frame, not once per row.
  */
 
+import { text } from "./i18n";
+import type { Key, Lang } from "./i18n";
 import type { LiveEvent, Sink } from "./live";
 import type { Alarm, ClosureRow, Colour, DeviceRow, Incident, StateRow, Task, TyphoonRow, UnitRow } from "./types";
 
@@ -19,9 +21,16 @@ export interface TickerItem {
   en: string;
 }
 
-export interface Note {
-  code: string;
-  key: string;
+/** A system note of the channel `sys`. The server may send its own words; else we have some for the known kinds. */
+interface SysNote {
+  id?: string;
+  kind?: string;
+  active?: boolean;
+  text_zh?: string;
+  text_en?: string;
+  zh?: string;
+  en?: string;
+  name?: string;
 }
 
 /** A new or worse alarm came in as an event (not by a snapshot): the moment for a sound. */
@@ -68,7 +77,8 @@ export class Store implements Sink {
   readonly tasks = new Map<string, Task>();
   readonly trails = new Map<string, [number, number][]>();
   readonly ticker: TickerItem[] = [];
-  readonly notes = new Map<string, Note>();
+  /** active system notes by id, as text in the page's language */
+  readonly banners = new Map<string, string>();
   onAlarm: AlarmListener | null = null;
   onTask: TaskListener | null = null;
 
@@ -76,7 +86,10 @@ export class Store implements Sink {
   private readonly dirty = new Set<Topic>();
   private scheduled = false;
 
-  constructor(private readonly schedule: (run: () => void) => void = nextFrame) {}
+  constructor(
+    private readonly lang: Lang = "zh",
+    private readonly schedule: (run: () => void) => void = nextFrame,
+  ) {}
 
   listen(topics: readonly Topic[], run: () => void): () => void {
     for (const topic of topics) {
@@ -105,6 +118,10 @@ export class Store implements Sink {
     } else if (ch === "task") {
       replace(this.tasks, rows as Task[], (task) => task.task_id);
       this.touch("tasks");
+    } else if (ch === "sys") {
+      this.banners.clear();
+      for (const row of rows as SysNote[]) this.putNote(row.id ?? row.kind ?? "", row.kind ?? "", row);
+      this.touch("notes");
     }
   }
 
@@ -128,8 +145,7 @@ export class Store implements Sink {
   }
 
   note(code: string, key: string): void {
-    this.notes.set(code, { code, key });
-    this.touch("notes");
+    console.warn(`live feed: ${code} ${key}`);
   }
 
   /** What a write over HTTP answered: shown at once, the event that follows says the same. */
@@ -189,6 +205,10 @@ export class Store implements Sink {
   }
 
   private taskEvent(event: LiveEvent): void {
+    if (event.kind === "removed") {
+      this.tasks.delete(event.id); // it went to another unit: no longer ours to see
+      return this.touch("tasks");
+    }
     const task = event.data as Task;
     const known = this.tasks.get(task.task_id);
     if (known !== undefined && known.rev > task.rev) return;
@@ -203,11 +223,17 @@ export class Store implements Sink {
   }
 
   private sysEvent(event: LiveEvent): void {
-    const data = (event.data ?? {}) as { active?: boolean; text_zh?: string; text_en?: string; zh?: string; en?: string };
-    if (data.active === false || event.kind.endsWith("_off") || event.kind.endsWith("_up")) this.notes.delete(event.kind.replace(/_(off|up)$/, "_down"));
-    const zh = data.text_zh ?? data.zh;
-    if (zh !== undefined) this.tick(event, "sys", "", event.id, zh, data.text_en ?? data.en ?? zh);
+    const data = (event.data ?? {}) as SysNote;
+    this.putNote(event.id, event.kind, data);
+    const [zh, en] = noteWords(event.kind, data);
+    if (data.active !== false && event.kind !== "removed") this.tick(event, "sys", "", event.id, zh, en);
     this.touch("notes");
+  }
+
+  private putNote(id: string, kind: string, data: SysNote): void {
+    const [zh, en] = noteWords(kind, data);
+    if (data.active === false || kind === "removed") this.banners.delete(id);
+    else this.banners.set(id, this.lang === "zh" ? zh : en);
   }
 
   private tick(event: LiveEvent, kind: TickerItem["kind"], colour: string, id: string, zh: string, en: string): void {
@@ -257,6 +283,19 @@ export class Store implements Sink {
       for (const run of runs) run();
     });
   }
+}
+
+const KNOWN_NOTES: Record<string, Key> = {
+  child_down: "sys.child_down",
+  clock_behind: "sys.clock_behind",
+  broker_drop: "sys.broker_drop",
+  database_down: "sys.database_down",
+};
+
+function noteWords(kind: string, data: SysNote): [string, string] {
+  const facts = { x: data.name ?? data.id ?? kind };
+  const key = KNOWN_NOTES[kind] ?? "sys.other";
+  return [data.text_zh ?? data.zh ?? text("zh", key, facts), data.text_en ?? data.en ?? text("en", key, facts)];
 }
 
 function urgency(alarm: Alarm): number {

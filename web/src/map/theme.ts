@@ -1,0 +1,88 @@
+/** Colours of the map. The four warning hues appear only on alarms; water is a grey blue far from the blue of a warning. */
+
+import type { Colour } from "../core/types";
+
+export interface MapTheme {
+  sea: string;
+  land: string;
+  district: string;
+  districtLine: string;
+  river: string;
+  roadMain: string;
+  road: string;
+  roadCase: string;
+  built: string;
+  park: string;
+  parkLine: string;
+  label: string;
+  labelDim: string;
+  halo: string;
+  tile: string;
+  tileLine: string;
+  glyph: string;
+  unit: string;
+  unitInk: string;
+  busy: string;
+  busyInk: string;
+  closure: string;
+  closureInk: string;
+  storm: string;
+}
+
+export const DARK: MapTheme = {
+  sea: "#0c131b",
+  land: "#161e28",
+  district: "#1a2430",
+  districtLine: "#46556a",
+  river: "#22364a",
+  roadMain: "#5b6a7e",
+  road: "#3a4757",
+  roadCase: "#10161e",
+  built: "#232e3c",
+  park: "rgba(150,140,175,0.14)",
+  parkLine: "#8d83a8",
+  label: "#c3ccd8",
+  labelDim: "#8492a5",
+  halo: "#10161e",
+  tile: "#0f151d",
+  tileLine: "#8b99ab",
+  glyph: "#dfe5ec",
+  unit: "#dfe5ec",
+  unitInk: "#10151d",
+  busy: "#c4b5fd",
+  busyInk: "#1e1240",
+  closure: "#ffffff",
+  closureInk: "#10151d",
+  storm: "#e8ecf2",
+};
+
+export const LIGHT: MapTheme = {
+  sea: "#d4dde4",
+  land: "#eef0ec",
+  district: "#f7f7f4",
+  districtLine: "#8b95a1",
+  river: "#b9cbd8",
+  roadMain: "#ffffff",
+  road: "#ffffff",
+  roadCase: "#b4b9bf",
+  built: "#e3e3dc",
+  park: "rgba(110,90,150,0.12)",
+  parkLine: "#7a6b99",
+  label: "#2a333d",
+  labelDim: "#5d6873",
+  halo: "#ffffff",
+  tile: "#ffffff",
+  tileLine: "#5d6873",
+  glyph: "#2a333d",
+  unit: "#2a333d",
+  unitInk: "#ffffff",
+  busy: "#5b3fc4",
+  busyInk: "#ffffff",
+  closure: "#111111",
+  closureInk: "#ffffff",
+  storm: "#2a333d",
+};
+
+export const HUES: Record<Colour, string> = { red: "#ef4444", orange: "#fb923c", yellow: "#facc15", blue: "#3b82f6" };
+
+export const FONT = '"Noto Sans CJK SC","Source Han Sans SC","Microsoft YaHei","PingFang SC","WenQuanYi Micro Hei",sans-serif';
