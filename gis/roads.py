@@ -57,8 +57,13 @@ class RoadGraph:
         self._road_edges: dict[str, list[int]] = {}
         for index, edge in enumerate(self._edges):
             self._road_edges.setdefault(edge.road_id, []).append(index)
-        self._origin = (float(nodes[:, 0].mean()), float(nodes[:, 1].mean()))
+        self._origin = (float(nodes[:, 0].mean()), float(nodes[:, 1].mean())) if len(nodes) else (0.0, 0.0)
         self._tree = cKDTree(np.column_stack(local_xy_m(nodes[:, 0], nodes[:, 1], *self._origin)))
+
+    @classmethod
+    def empty(cls) -> RoadGraph:
+        """A district that has not loaded its roads yet: no place can be reached, and every search says so."""
+        return cls(np.empty((0, 2)), [])
 
     @classmethod
     def from_features(cls, features: Iterable[Feature]) -> RoadGraph:
@@ -127,7 +132,7 @@ class RoadGraph:
         return coordinates[len(coordinates) // 2]
 
     def nearest_node(self, lon: float, lat: float) -> tuple[int, float]:
-        """Index of the nearest node and the distance to it in metres."""
+        """Index of the nearest node and the distance to it in metres (infinite in an empty graph)."""
         x, y = local_xy_m(lon, lat, *self._origin)
         distance_m, index = self._tree.query([float(x), float(y)])
         return int(index), float(distance_m)

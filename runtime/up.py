@@ -27,7 +27,7 @@ from runtime.supervisor import ChildSpec, Supervisor
 from runtime.tls import Certificates, ensure_certificates
 from storage.database import Database
 from storage.migrate import migrate
-from stream import LogReader
+from stream.reader import LogReader
 
 log = structlog.get_logger()
 

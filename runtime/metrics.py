@@ -1,0 +1,43 @@
+"""Metrics of several processes at one door: each role writes its own to a file, `/metrics` prints them all.
+
+Rooms name their families apart (`citybrain_ingest_...`, `citybrain_rules_...`), so that the texts can be joined.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from prometheus_client import REGISTRY, generate_latest
+
+EVERY_S = 2.0
+PREFIX = "citybrain_"
+
+
+def own_metrics() -> str:
+    """This process's families of ours, in the text format."""
+    blocks: list[str] = []
+    keep = False
+    for line in generate_latest(REGISTRY).decode().splitlines():
+        if line.startswith("# HELP "):
+            keep = line.removeprefix("# HELP ").startswith(PREFIX)
+        if keep:
+            blocks.append(line)
+    return "\n".join(blocks) + "\n"
+
+
+async def write_metrics(run_dir: Path, role: str) -> None:
+    """Write the role's metrics every two seconds, until cancelled."""
+    path = run_dir / f"{role}.prom"
+    while True:
+        temporary = path.with_suffix(".prom.tmp")
+        temporary.write_text(own_metrics())
+        temporary.replace(path)
+        await asyncio.sleep(EVERY_S)
+
+
+def all_metrics(run_dir: Path, *, own_role: str) -> str:
+    """Ours live, the others' as they last wrote them."""
+    texts = [own_metrics()]
+    texts += [path.read_text() for path in sorted(run_dir.glob("*.prom")) if path.stem != own_role]
+    return "".join(texts)

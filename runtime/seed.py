@@ -1,0 +1,87 @@
+"""The first content of a tenant: an administrator in a real one, the whole demonstration district in one that is not.
+
+Everything goes through the registers that a person's import would use. Seeding twice changes nothing: users and
+passwords that exist stay, devices are written only if the register differs.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+
+from command_center.model import SYSTEM, Unit, User
+from command_center.users import UserService
+from devices.clock import Clock
+from devices.models import load_models
+from devices.registry import Device
+from runtime.centre import build_centre
+from runtime.credentials import CANARY_ID, BrokerCredentials
+from runtime.secrets import ServiceSecrets, password, read_json, write_json
+from runtime.settings import Settings
+from simulators.district import AREA, District, generate
+from storage.command import PostgresStore
+from storage.database import Database
+from storage.features import FeatureStore
+from storage.registry import RegistryStore
+
+log = structlog.get_logger()
+
+AUTHOR = "seed"
+
+
+def canary_device(lon: float, lat: float, area: str) -> Device:
+    """Our own probe, registered like any device."""
+    return Device(
+        device_id=CANARY_ID, model="canary-v1", kind="canary", name="链路金丝雀", lon=lon, lat=lat, area=area, vendor="citybrain"
+    )
+
+
+async def seed_admin(database: Database, settings: Settings, clock: Clock, secrets: ServiceSecrets) -> None:
+    """An administrator with a generated password (in `secrets/logins.json`, to be handed over and removed) and the canary."""
+    await _users(database, settings, clock, [User(username="admin", name="系统管理员", roles=["admin"])])  # type: ignore[list-item]
+    await _devices(database, settings, clock, secrets, [canary_device(0.0, 0.0, "")])
+
+
+async def seed_demo(database: Database, settings: Settings, clock: Clock, secrets: ServiceSecrets) -> None:
+    """The generated district: layers, devices with credentials, users with passwords, units."""
+    district = generate(settings.seed)
+    layers = FeatureStore(database, clock)
+    known = {info.layer for info in await layers.layers()}
+    for name, features in district.features().items():
+        if name not in known:
+            await layers.put_layer(name, features)
+    lon, lat = district.centre()
+    await _devices(database, settings, clock, secrets, [*district.devices(), canary_device(lon, lat, AREA)])
+    await _users(database, settings, clock, [msgspec.convert(user, User) for user in district.users()])
+    await _units(database, clock, district)
+
+
+async def _devices(
+    database: Database, settings: Settings, clock: Clock, secrets: ServiceSecrets, devices: list[Device]
+) -> None:
+    register = RegistryStore(database, clock, load_models())
+    known = {device.device_id for device in (await register.load()).devices}
+    missing = [device for device in devices if device.device_id not in known]
+    if missing:
+        await register.upsert(missing, author=AUTHOR, approver="", reason="first content of the tenant")
+        await BrokerCredentials(settings, secrets, register).issue([device.device_id for device in missing])
+        log.info("devices_seeded", devices=len(missing))
+
+
+async def _users(database: Database, settings: Settings, clock: Clock, users: list[User]) -> None:
+    service = UserService(PostgresStore(database), clock)
+    path = settings.secrets_dir / "logins.json"
+    logins: dict[str, str] = read_json(path) or {}
+    known = {user.username for user in await service.list()}
+    for user in users:
+        if user.username in known:
+            continue
+        logins[user.username] = password()
+        write_json(path, logins)  # before the account exists: a crash leaves no account that nobody can use
+        await service.create(user, logins[user.username])
+
+
+async def _units(database: Database, clock: Clock, district: District) -> None:
+    centre = await build_centre(database, clock)
+    for document in district.units():
+        await centre.register_unit(SYSTEM, msgspec.convert(document, Unit))
