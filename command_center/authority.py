@@ -1,0 +1,161 @@
+"""Who may do what: one table, asked by every method of the command centre (design.md section 2 "Who decides").
+
+`MATRIX` says which roles may call an action. `DECISIONS` says how an act of the city's own comes about: by itself, by one
+person, by two, or never from here; stricter per jurisdiction by data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from command_center.errors import Forbidden
+from command_center.model import Actor, Role
+
+O, L, R, V, A, ADM, MET = (  # noqa: E741  (one letter each keeps the table readable)
+    Role.OPERATOR,
+    Role.LEADER,
+    Role.RESPONDER,
+    Role.VENDOR,
+    Role.ANALYST,
+    Role.ADMIN,
+    Role.MET,
+)
+_DESK = frozenset({O, L})
+_WATCH = frozenset({O, L, R, A, ADM})
+
+SYSTEM_NAME = "system"
+
+
+class Action(StrEnum):
+    READ_ALARMS = "read alarms"
+    ACK_ALARM = "acknowledge an alarm"
+    SHELVE_ALARM = "shelve an alarm"
+    BULLETIN = "enter an official bulletin"
+    READ_INCIDENTS = "read incidents"
+    VERIFY_INCIDENT = "verify an incident"
+    REJECT_INCIDENT = "reject an incident"
+    CONTROL_INCIDENT = "declare an incident controlled"
+    CLOSE_INCIDENT = "end an incident"
+    NOTE = "write into an incident's timeline"
+    ISSUE_TASKS = "issue tasks"
+    ASSIGN = "assign a task"
+    READ_TASKS = "read tasks"
+    RESPOND = "answer a task"
+    CHECK_TASK = "check, close or recall a task"
+    READ_UNITS = "read units"
+    REPORT_UNIT = "report a unit's position or status"
+    REGISTER_UNIT = "register a unit"
+    READ_CLOSURES = "read road closures"
+    CLOSE_ROAD = "close or reopen a road"
+    ANSWER_REQUEST = "record another agency's answer"
+    JOURNAL = "read the journal"
+    READ_PLANS = "read plans"
+    USERS = "manage users"
+    REGISTER_DEVICE = "register a device"
+    SET_THRESHOLD = "change a threshold"
+
+
+MATRIX: Mapping[Action, frozenset[Role]] = {
+    Action.READ_ALARMS: _WATCH,
+    Action.ACK_ALARM: _DESK,
+    Action.SHELVE_ALARM: _DESK,
+    Action.BULLETIN: _DESK | {MET},
+    Action.READ_INCIDENTS: _WATCH,
+    Action.VERIFY_INCIDENT: _DESK,
+    Action.REJECT_INCIDENT: _DESK,
+    Action.CONTROL_INCIDENT: _DESK,
+    Action.CLOSE_INCIDENT: _DESK,
+    Action.NOTE: _DESK | {R},
+    Action.ISSUE_TASKS: _DESK,
+    Action.ASSIGN: _DESK,
+    Action.READ_TASKS: _WATCH,
+    Action.RESPOND: _DESK | {R},  # the desk on a unit's behalf, by radio
+    Action.CHECK_TASK: _DESK,
+    Action.READ_UNITS: _WATCH,
+    Action.REPORT_UNIT: _DESK | {R},
+    Action.REGISTER_UNIT: frozenset({ADM}),
+    Action.READ_CLOSURES: _WATCH,
+    Action.CLOSE_ROAD: _DESK,
+    Action.ANSWER_REQUEST: _DESK,
+    Action.JOURNAL: frozenset({L, A, ADM}),
+    Action.READ_PLANS: frozenset({O, L, A, ADM}),
+    Action.USERS: frozenset({ADM}),
+    Action.REGISTER_DEVICE: frozenset({ADM, V}),
+    Action.SET_THRESHOLD: frozenset({L}),
+}
+
+# Actions a responder may take only for its own unit.
+OWN_UNIT_ONLY = frozenset({Action.RESPOND, Action.REPORT_UNIT, Action.READ_TASKS})
+
+
+def require(actor: Actor, action: Action, *, unit_id: str | None = None) -> None:
+    """Raises Forbidden unless the matrix lets the actor do this; a responder only for its own `unit_id` where that counts.
+
+    The engine itself (`system`) may do what the callers in this package do; it never comes through the facade.
+    """
+    if actor.username == SYSTEM_NAME and not actor.roles:
+        return
+    allowed = MATRIX[action]
+    if not actor.roles & allowed:
+        needed = ", ".join(sorted(role.value for role in allowed))
+        raise Forbidden(actor.username, action.value, f"this needs one of the roles {needed}")
+    if unit_id is not None and action in OWN_UNIT_ONLY and only_own(actor) and actor.unit_id != unit_id:
+        raise Forbidden(actor.username, action.value, f"only for your own unit {actor.unit_id or '(none)'}")
+
+
+def only_own(actor: Actor) -> bool:
+    """True for an actor whose view and acts are limited to its own unit."""
+    return actor.has(R) and not actor.has(O, L, A, ADM)
+
+
+class How(StrEnum):
+    AUTOMATIC = "automatic"
+    ONE_PERSON = "one person"
+    PLAN_OR_PERSON = "automatic where an approved plan says pre_authorised, else one person"
+    SIGNATORY = "the signatory that the plan names"
+    TWO_PERSONS = "two persons"
+    PERSON_ONLY = "a person only"
+    NEVER = "never"
+
+
+class Act(StrEnum):
+    OPERATOR_ALARM = "operator alarm"
+    CALL_DESK_AND_PLANT = "call to the duty desk and the plant"
+    DRAFT_INCIDENT = "event in state 待核实 with draft tasks"
+    TASK_OWN = "task to our own team"
+    TASK_OTHER_AGENCY = "task to another agency's team"
+    RESPONSE_LEVEL = "start, change, end of a response level"
+    PUBLIC_TEXT = "text to the public"
+    ACTUATOR = "siren, pump, gate"
+    PLANT_VALVE = "a plant's valves"
+    GRADE = "grade of an event, casualty figures"
+    THRESHOLD = "change of an active threshold or rule"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    how: How
+    built: bool  # False: this release does not do it at all, which is the strictest form of the rule
+
+
+DECISIONS: Mapping[Act, Decision] = {
+    Act.OPERATOR_ALARM: Decision(How.AUTOMATIC, built=True),
+    Act.CALL_DESK_AND_PLANT: Decision(How.AUTOMATIC, built=True),
+    Act.DRAFT_INCIDENT: Decision(How.AUTOMATIC, built=True),
+    Act.TASK_OWN: Decision(How.PLAN_OR_PERSON, built=True),
+    Act.TASK_OTHER_AGENCY: Decision(How.NEVER, built=True),  # it becomes a request that they sign for
+    Act.RESPONSE_LEVEL: Decision(How.SIGNATORY, built=False),
+    Act.PUBLIC_TEXT: Decision(How.TWO_PERSONS, built=False),
+    Act.ACTUATOR: Decision(How.TWO_PERSONS, built=False),
+    Act.PLANT_VALVE: Decision(How.NEVER, built=False),
+    Act.GRADE: Decision(How.PERSON_ONLY, built=False),
+    Act.THRESHOLD: Decision(How.TWO_PERSONS, built=True),
+}
+
+
+def may_be_automatic(act: Act, *, pre_authorised: bool = False) -> bool:
+    """Whether the engine may do this without a person."""
+    how = DECISIONS[act].how
+    return how is How.AUTOMATIC or (how is How.PLAN_OR_PERSON and pre_authorised)

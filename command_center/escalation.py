@@ -1,0 +1,93 @@
+"""An alarm that nobody acknowledges goes to the next person of the duty chain, step by step, until somebody answers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from command_center import incident_book as book
+from command_center.alarm_side import store_side
+from command_center.model import EscalationState
+from command_center.records import AlarmSide, Timer
+from command_center.work import Work
+from rules.transitions import Condition, Kind, Transition
+
+replace = msgspec.structs.replace
+
+
+def timer_id(alarm_id: str) -> str:
+    return f"alarm_ack:{alarm_id}"
+
+
+async def follow(work: Work, condition: Condition, side: AlarmSide, transition: Transition) -> AlarmSide:
+    """Start the clock when an alarm rises, start it anew (with the shorter deadline) when its level rises, stop it at its end."""
+    if not condition.firing:
+        return await _stop(work, side)
+    rises = transition.kind in (Kind.RAISED, Kind.LEVEL_UP)
+    if rises and side.acked is None and side.shelved_until_us is None and condition.colour:
+        return await _call(work, condition, side, step=0)
+    return side
+
+
+async def answered(work: Work, condition: Condition, side: AlarmSide) -> AlarmSide:
+    """After a control record: an acknowledged or shelved alarm calls nobody; an unshelved one calls again."""
+    if side.shelved_until_us is not None:
+        await work.city_timer(f"unshelve:{side.alarm_id}", "alarm_unshelve", side.alarm_id, side.shelved_until_us)
+        return await _stop(work, side)
+    await work.tx.drop_timer(f"unshelve:{side.alarm_id}")
+    if side.acked is not None:
+        return await _stop(work, side)
+    if condition.firing and condition.colour and side.escalation is None:
+        return await _call(work, condition, side, step=0)
+    return side
+
+
+async def shelving_ended(work: Work, timer: Timer) -> None:
+    """The time of a shelf is over: the alarm stands in the queue again, unacknowledged, and calls the desk."""
+    await work.tx.drop_timer(timer.timer_id)
+    record = await work.tx.alarm(timer.entity_id)
+    if record is None or record.side.shelved_until_us is None:
+        return
+    before = record.side
+    back = replace(before, rev=before.rev + 1, shelved_until_us=None, shelved_by="")
+    side = await answered(work, record.condition, back)
+    await store_side(work, before, side, "unshelve", alarm=record.condition, reason="its time was over")
+
+
+async def expired(work: Work, timer: Timer) -> None:
+    """Nobody acknowledged in time: the next person, with journal and timeline."""
+    record = await work.tx.alarm(timer.entity_id)
+    await work.tx.drop_timer(timer.timer_id)
+    if record is None or not record.condition.firing or record.side.acked or record.side.shelved_until_us is not None:
+        return
+    condition, before = record.condition, record.side
+    step = (before.escalation.step if before.escalation else 0) + 1
+    side = await _call(work, condition, before, step=step)
+    assert side.escalation is not None
+    waited_s = work.env.deadlines.alarm_ack_s[condition.colour]
+    reason = f"not acknowledged within {waited_s:g} s; to {side.escalation.to}"
+    await store_side(work, before, side, "escalate", alarm=condition, reason=reason)
+    if side.incident_id:
+        await book.tell(
+            work,
+            side.incident_id,
+            "escalation",
+            f"告警 {waited_s:g} 秒未确认，转呼{side.escalation.to_name}：{condition.last.title_zh}",
+            f"Not acknowledged within {waited_s:g} s, calling {side.escalation.to}: {condition.last.title_en}",
+            ref=side.alarm_id,
+        )
+
+
+async def _call(work: Work, condition: Condition, side: AlarmSide, *, step: int) -> AlarmSide:
+    person = work.env.deadlines.on_duty(step)
+    due_us = await work.person_timer(
+        timer_id(side.alarm_id), "alarm_ack", side.alarm_id, work.env.deadlines.alarm_ack_s[condition.colour]
+    )
+    state = EscalationState(step=step, to=person.username, to_name=person.name, due_us=due_us)
+    return replace(side, rev=side.rev + 1, escalation=state)
+
+
+async def _stop(work: Work, side: AlarmSide) -> AlarmSide:
+    await work.tx.drop_timer(timer_id(side.alarm_id))
+    if side.escalation is None:
+        return side
+    return replace(side, rev=side.rev + 1, escalation=None)

@@ -1,0 +1,15 @@
+"""Figures of the command centre for /metrics."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+TIMERS_FIRED = Counter("citybrain_command_timers_fired_total", "Durable timers fired, by kind", ["kind"])
+TIMERS_REFUSED = Counter("citybrain_command_timers_refused_total", "Timers whose entity refused them")
+FOLLOWER_POSITION = Gauge("citybrain_command_follower_position", "Log position that the domain has taken over")
+FOLLOWER_RETRIES = Counter(
+    "citybrain_command_follower_retries_total", "Batches tried again because the database was away"
+)
+TRANSITIONS = Counter("citybrain_command_transitions_total", "Alarm transitions taken over, by kind", ["kind"])
+LATE_EXCEEDANCES = Counter("citybrain_command_late_exceedances_total", "Crossings found in backlogs")
+LOGINS_REFUSED = Counter("citybrain_command_logins_refused_total", "Refused logins", ["why"])

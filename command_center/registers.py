@@ -1,0 +1,167 @@
+"""The register of devices: the truth is in the database, every change goes to the log as a `registry` control.
+
+Database first, log second, then the mark that it was appended: a revision whose control did not reach the log is appended at
+the next start or the next change. Reading a control twice changes nothing, so appending twice is harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import msgspec
+import structlog
+
+from command_center.authority import Action, require
+from command_center.errors import Forbidden, Invalid, NotFound
+from command_center.model import Actor, Role
+from command_center.ports import Append, DeviceRegister
+from devices.registry import Device, Registry, RegistryData
+from gis.points import check_lonlat
+from stream.records import ControlBody, control
+
+log = structlog.get_logger(__name__)
+DEVICE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+WARNING_LEVELS = ("blue", "yellow", "orange", "red")
+
+
+class RegisterService:
+    """The only writer of the register. `registry` is the live copy of this process, kept by the follower."""
+
+    def __init__(self, register: DeviceRegister, append: Append, registry: Registry) -> None:
+        self._register, self._append, self._registry = register, append, registry
+        self._lock = asyncio.Lock()  # revisions reach the log in their order
+
+    async def flush(self) -> int:
+        """Append every revision whose control is not in the log yet; call at start. Returns how many."""
+        async with self._lock:
+            return await self._flush(SYSTEM_NAME)
+
+    async def save_device(self, actor: Actor, device: Device) -> Device:
+        """Register a device or change one. Thresholds change only through `set_thresholds`.
+
+        Raises Forbidden (a vendor registers its own only), Invalid.
+        """
+        require(actor, Action.REGISTER_DEVICE)
+        check_device(device)
+        known = self._registry.devices.get(device.device_id)
+        admin = actor.has(Role.ADMIN)
+        foreign = device.vendor != actor.vendor or (known is not None and known.vendor != actor.vendor)
+        if foreign and not admin:
+            raise Forbidden(actor.username, f"register {device.device_id}", "vendors register their own devices")
+        if known is not None:
+            device = msgspec.structs.replace(device, thresholds=known.thresholds)
+        elif not admin:
+            device = msgspec.structs.replace(device, thresholds={})  # a vendor does not decide when the city alarms
+        return await self._save(actor, device, approver="", reason="register")
+
+    async def save_devices(self, actor: Actor, devices: list[Device], *, reason: str) -> int:
+        """Many at once, with their thresholds: import by an administrator. Returns the new revision."""
+        require(actor, Action.REGISTER_DEVICE)
+        if not actor.has(Role.ADMIN):
+            raise Forbidden(actor.username, "import devices", "this needs the role admin")
+        for device in devices:
+            check_device(device)
+        async with self._lock:
+            change = await self._register.upsert(devices, author=actor.username, approver="", reason=reason)
+            await self._flush(actor.username)
+        return change.revision
+
+    async def set_thresholds(
+        self, actor: Actor, device_id: str, prop: str, thresholds: dict[str, Any], *, source: str, approver: str
+    ) -> int:
+        """New alarm thresholds of one property; returns the registry revision.
+
+        Two persons: author and approver differ, and the source document is named. Raises Forbidden, Invalid, NotFound.
+        """
+        require(actor, Action.SET_THRESHOLD)
+        if not approver or approver == actor.username:
+            raise Forbidden(actor.username, "change a threshold", "author and approver must be two persons")
+        if not source.strip():
+            raise Invalid("source: the document that the thresholds come from")
+        check_thresholds(thresholds)
+        device = self._registry.devices.get(device_id)
+        if device is None:
+            raise NotFound("device", device_id)
+        if self._registry.datastream_of(device_id, prop) is None:
+            raise Invalid(f"property: {device_id} has no datastream {prop!r}")
+        merged = {**device.thresholds, prop: {**thresholds, "source": source}}
+        changed = msgspec.structs.replace(device, thresholds=merged)
+        async with self._lock:
+            change = await self._register.upsert(
+                [changed], author=actor.username, approver=approver, reason=f"thresholds of {prop}: {source}"
+            )
+            await self._flush(actor.username)
+        return change.revision
+
+    async def _save(self, actor: Actor, device: Device, *, approver: str, reason: str) -> Device:
+        async with self._lock:
+            await self._register.upsert([device], author=actor.username, approver=approver, reason=reason)
+            await self._flush(actor.username)
+        return device
+
+    async def _flush(self, actor: str) -> int:
+        waiting = sorted(await self._register.unappended(), key=lambda change: change.revision)
+        for change in waiting:
+            await self._append.append([registry_control(change, actor)])
+            await self._register.mark_appended(change.revision)
+            self._registry.apply(change)
+            log.info("registry_appended", revision=change.revision, devices=len(change.devices))
+        return len(waiting)
+
+
+SYSTEM_NAME = "system"
+
+
+def registry_control(change: RegistryData, actor: str) -> Any:
+    """The `registry` control of a revision; its id makes a second append harmless."""
+    body = ControlBody(id=f"registry-{change.revision}", type="registry", actor=actor, data=msgspec.to_builtins(change))
+    return control(body)
+
+
+def check_device(device: Device) -> None:
+    """Raises Invalid naming the field."""
+    if not DEVICE_ID.fullmatch(device.device_id):
+        raise Invalid(f"device_id {device.device_id!r}: expected {DEVICE_ID.pattern}")
+    if not device.name.strip():
+        raise Invalid("name: a device needs one")
+    try:
+        check_lonlat(device.lon, device.lat)
+    except ValueError as error:
+        raise Invalid(str(error)) from error
+    for thresholds in device.thresholds.values():
+        check_thresholds(thresholds)
+
+
+def check_thresholds(thresholds: dict[str, Any]) -> None:
+    """Levels in order, off on the safe side of on (docs/interfaces.md section 3). Raises Invalid naming the level."""
+    if "first" in thresholds or "second" in thresholds:
+        first, second = _number(thresholds, "first"), _number(thresholds, "second")
+        if not 0 < first < second:
+            raise Invalid(f"first {first} and second {second}: expected 0 < first < second")
+        return
+    sign = -1.0 if thresholds.get("direction", "rise") == "fall" else 1.0
+    on, off = thresholds.get("on"), thresholds.get("off", {})
+    if not isinstance(on, dict) or not on or not isinstance(off, dict):
+        raise Invalid("thresholds: expected on = {colour: number} or first and second")
+    before: float | None = None
+    for colour in on:
+        if colour not in WARNING_LEVELS:
+            raise Invalid(f"on.{colour}: expected one of {', '.join(WARNING_LEVELS)}")
+    for colour in WARNING_LEVELS:
+        if colour not in on:
+            continue
+        value = sign * _number(on, colour)
+        if before is not None and not value > before:
+            raise Invalid(f"on.{colour}: {on[colour]} is not beyond the level below it")
+        if colour in off and not sign * _number(off, colour) <= value:
+            raise Invalid(f"off.{colour}: {off[colour]} is beyond on.{colour} {on[colour]}")
+        before = value
+
+
+def _number(values: dict[str, Any], key: str) -> float:
+    value = values.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise Invalid(f"{key}: expected a number, got {value!r}")
+    return float(value)
