@@ -32,7 +32,14 @@ AUTHOR = "seed"
 def canary_device(lon: float, lat: float, area: str) -> Device:
     """Our own probe, registered like any device."""
     return Device(
-        device_id=CANARY_ID, model="canary-v1", kind="canary", name="链路金丝雀", lon=lon, lat=lat, area=area, vendor="citybrain"
+        device_id=CANARY_ID,
+        model="canary-v1",
+        kind="canary",
+        name="链路金丝雀",
+        lon=lon,
+        lat=lat,
+        area=area,
+        vendor="citybrain",
     )
 
 

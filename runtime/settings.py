@@ -50,6 +50,7 @@ class Settings:
     seed: int = 20190809
     stop_deadline_s: float = 8.0
     database_password: str = ""
+    broker_protocol: str = "5"  # 3.1.1 for brokers that speak no MQTT 5
     broker_username: str = "citybrain"
     broker_password: str = ""
 
@@ -77,6 +78,7 @@ class Settings:
 _CHOICES = {
     "tenant_kind": ("real", "demo", "exercise", "test"),
     "clock": ("real", "scaled", "stepped"),
+    "broker_protocol": ("5", "3.1.1"),
     "log_level": ("debug", "info", "warning", "error"),
 }
 

@@ -16,17 +16,20 @@ from pathlib import Path
 import httpx
 import structlog
 
+from devices.models import load_models
 from runtime import clock as clocks
 from runtime.context import clear_ready, wait_ready
 from runtime.credentials import BrokerCredentials
-from runtime.embedded.mosquitto import MosquittoBroker
+from runtime.embedded.mosquitto import BrokerKind, MosquittoBroker
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.secrets import read_json, service_secrets, write_json
+from runtime.seed import seed_admin, seed_demo
 from runtime.settings import Settings, save
 from runtime.supervisor import ChildSpec, Supervisor
 from runtime.tls import Certificates, ensure_certificates
 from storage.database import Database
 from storage.migrate import migrate
+from storage.registry import RegistryStore
 from stream.reader import LogReader
 
 log = structlog.get_logger()
@@ -165,13 +168,12 @@ class Up:
             self._embedded_database.locate()
             self._embedded_database.prepare()
             self.settings = replace(settings, database=self._embedded_database.url())
-        credentials = BrokerCredentials(self.settings, self.secrets)
         if settings.broker == "auto":
             broker = MosquittoBroker(
                 settings.data_dir, port=settings.broker_port, host=settings.broker_host, tenant=settings.tenant
             )
-            broker.locate()
-            broker.prepare(credentials.accounts())
+            if broker.locate().kind is BrokerKind.AMQTT:
+                self.settings = replace(self.settings, broker_protocol="3.1.1")
             self._embedded_broker = broker
         save(self.settings, settings.run_dir / "settings.json")
 
@@ -215,18 +217,17 @@ class Up:
     async def _prepare_database(self) -> None:
         """Migrate, and fill a tenant that is not real with its district, before any role starts."""
         async with Database(self.settings.database, self.settings.tenant) as database:
-            await migrate(database)
+            clock = clocks.open_clock(self.settings.run_dir)
+            await migrate(database, at_us=clock.city_us())
             if self.settings.simulate:
-                from runtime.seed import seed_demo
-
                 self._progress("district")
-                await seed_demo(database, self.settings)
+                await seed_demo(database, self.settings, clock, self.secrets)
             else:
-                from runtime.seed import seed_admin
-
-                await seed_admin(database, self.settings)
-        if self._embedded_broker is not None:
-            self._embedded_broker.prepare(BrokerCredentials(self.settings, self.secrets).accounts())
+                await seed_admin(database, self.settings, clock, self.secrets)
+            if self._embedded_broker is not None:
+                register = RegistryStore(database, clock, load_models())
+                accounts = await BrokerCredentials(self.settings, self.secrets, register).accounts()
+                await asyncio.to_thread(self._embedded_broker.prepare, accounts)
 
     def _role(self, role: str) -> ChildSpec:
         settings = self.settings

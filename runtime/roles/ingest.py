@@ -1,0 +1,77 @@
+"""Role `ingest`: broker -> log. Owns the log's writer, the ticks and the socket at which the others append."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import asdict
+
+import structlog
+
+from devices.credentials import service_username
+from devices.models import load_models
+from ingest.service import BrokerAccess, IngestService
+from runtime.clock import open_clock, read_state
+from runtime.context import RoleContext
+from runtime.credentials import signal_broker
+from runtime.embedded.mosquitto import MosquittoBroker
+from runtime.settings import Settings
+from storage.writer import CURSOR as STORE_CURSOR
+from stream.owner import AppendServer
+from stream.reader import LogReader
+from stream.ticks import TickService, append_clock, append_resume
+from stream.writer import LogWriter
+
+log = structlog.get_logger()
+
+HOUR_S = 3600.0
+REQUIRED_CURSORS = (STORE_CURSOR, "rules", "command")
+
+
+async def run(context: RoleContext) -> None:
+    settings = context.settings
+    with LogReader(settings.log_dir) as reader:
+        floor_us = reader.last_at_us()
+    clock = open_clock(settings.run_dir, floor_us=floor_us)
+    state = read_state(settings.run_dir / "clock.json")
+    writer = LogWriter(
+        settings.log_dir,
+        clock,
+        max_bytes=settings.log_max_bytes,
+        keep_s=settings.log_keep_h * HOUR_S,
+        required=REQUIRED_CURSORS,
+    )
+    try:
+        service = IngestService(
+            writer,
+            clock,
+            tenant=settings.tenant,
+            broker=_broker(settings, context),
+            models=load_models(),
+            # Without a save now, `kill -9` of the broker would lose the queue of a session that is new to it.
+            on_new_session=lambda: signal_broker(settings, signal.SIGUSR1),
+        )
+        await append_resume(writer, clock)
+        await append_clock(writer, asdict(state))
+        server = AppendServer(writer, settings.append_socket, on_control=service.on_control)
+        ticks = TickService(writer, clock, interval_us=state.tick_us, drained=service.drained)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.run(), name="append-server")
+            group.create_task(service.run(), name="ingest")
+            group.create_task(ticks.run(), name="ticks")
+            context.ready()
+    finally:
+        writer.close()
+
+
+def _broker(settings: Settings, context: RoleContext) -> BrokerAccess:
+    embedded = settings.broker == "auto"
+    files = MosquittoBroker(settings.data_dir, port=settings.broker_port, tenant=settings.tenant)
+    return BrokerAccess(
+        host=settings.broker_host,
+        port=settings.broker_port,
+        username=service_username("ingest") if embedded else settings.broker_username,
+        password=context.secrets.broker["ingest"] if embedded else settings.broker_password,
+        protocol="3.1.1" if settings.broker_protocol == "3.1.1" else "5",
+        log_file=files.log_file if embedded else None,
+    )
