@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,8 +14,9 @@ from stream import files, sqlite_file
 from stream.errors import LogTrimmed
 from stream.files import LogFile
 from stream.head import HeadReader
-from stream.records import Record
+from stream.records import Record, RecordKind
 
+ALL = -1  # SQLite: no limit
 POLL_S = 0.005  # p50 3 ms behind the writer
 
 
@@ -39,13 +41,11 @@ class LogReader:
     def last_at_us(self) -> int:
         """Append time of the newest record; 0 for an empty log. Works without a running writer."""
         for file in reversed(files.log_files(self.directory)):
-            connection = sqlite_file.open_for_reading(file.path)
-            try:
-                newest = sqlite_file.last(connection)
-            except sqlite3.OperationalError:
-                newest = None  # created, never written
-            finally:
-                connection.close()
+            with closing(sqlite_file.open_for_reading(file.path)) as connection:
+                try:
+                    newest = sqlite_file.last(connection)
+                except sqlite3.OperationalError:
+                    newest = None  # created, never written
             if newest is not None:
                 return newest[1]
         return 0
@@ -67,6 +67,24 @@ class LogReader:
             elif not self._next(after):
                 break
         return records
+
+    def controls(self, after: int) -> list[Record]:
+        """Every control record above `after`, without reading what lies between: for a start from a cached state."""
+        found: list[Record] = []
+        for file in self._files_from(after):
+            with closing(sqlite_file.open_for_reading(file.path)) as connection:
+                found += sqlite_file.select_keyed(connection, file.path, after, RecordKind.CONTROL, ALL)
+        return found
+
+    def tail(self, kind: RecordKind, max_rows: int) -> list[Record]:
+        """The last `max_rows` records of a kind, oldest first."""
+        found: list[Record] = []
+        for file in reversed(files.log_files(self.directory)):
+            if len(found) >= max_rows:
+                break
+            with closing(sqlite_file.open_for_reading(file.path)) as connection:
+                found += sqlite_file.select_newest(connection, file.path, kind, max_rows - len(found))
+        return found[::-1]
 
     def wait(self, after: int, timeout_s: float) -> bool:
         """Block until a record above `after` is durable: True; False at the timeout."""
@@ -110,6 +128,12 @@ class LogReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _files_from(self, after: int) -> list[LogFile]:
+        """The file that holds the record after `after`, and all later ones."""
+        found = files.log_files(self.directory)
+        holding = [file for file in found if file.first <= after + 1]
+        return holding[-1:] + [file for file in found if file.first > after + 1]
 
     def _select(self, after: int, max_rows: int) -> list[Record]:
         assert self._connection is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any
@@ -158,11 +159,12 @@ class ObsBatch:
     def slice(self, start: int, stop: int) -> ObsBatch:
         return ObsBatch(self.table.slice(start, stop - start))
 
-    def encode(self) -> bytes:
+    def encode(self, metadata: Mapping[bytes, bytes] | None = None) -> bytes:
+        """Arrow IPC stream, LZ4. `metadata` travels with the batch and is read by `metadata_of`."""
         sink = pa.BufferOutputStream()
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with pa.ipc.new_stream(sink, OBS_SCHEMA, options=options) as writer:
-            writer.write_batch(self.table)
+            writer.write_batch(self.table, custom_metadata=dict(metadata) if metadata else None)
         return bytes(sink.getvalue().to_pybytes())
 
     @classmethod
@@ -192,8 +194,15 @@ def resume(from_us: int, to_us: int) -> NewRecord:
     return NewRecord(kind=RecordKind.RESUME, body=_encoder.encode(ResumeBody(from_us=from_us, to_us=to_us)))
 
 
-def observations(batch: ObsBatch) -> NewRecord:
-    return NewRecord(kind=RecordKind.OBS, body=batch.encode())
+def observations(batch: ObsBatch, metadata: Mapping[bytes, bytes] | None = None) -> NewRecord:
+    return NewRecord(kind=RecordKind.OBS, body=batch.encode(metadata))
+
+
+def metadata_of(record: Record) -> dict[bytes, bytes]:
+    """What the writer of an OBS record sent along with it (ingest: which MQTT packets it holds); {} where nothing."""
+    with pa.ipc.open_stream(record.body) as reader:
+        metadata = reader.read_next_batch_with_custom_metadata().custom_metadata
+        return dict(metadata.items()) if metadata is not None else {}
 
 
 TICK = NewRecord(kind=RecordKind.TICK, body=b"{}")

@@ -1,0 +1,62 @@
+"""Messages that the broker sends again after a reconnect and that are in the log already.
+
+Every observation record carries, beside its rows, the packet id and a hash of each message that it holds. After a restart the
+tail of the log tells which of the redelivered (DUP) messages were made durable just before their PUBACK was lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from ingest.message import Message
+from stream.records import Record, metadata_of
+
+TAIL = 65_535  # packet ids that one session can have in flight
+TAIL_RECORDS = 200  # observation records to read back at a start: more than any receive maximum fills
+PACKETS = b"packets"
+_PACKET = struct.Struct("<HQ")
+PacketKey = tuple[int, int]
+
+
+def packet_key(message: Message) -> PacketKey:
+    """(packet id, 64-bit hash of topic and payload)."""
+    digest = hashlib.blake2b(message.topic.encode() + b"\0" + message.payload, digest_size=8).digest()
+    return message.packet_id, int.from_bytes(digest, "little")
+
+
+def pack(keys: Iterable[PacketKey]) -> dict[bytes, bytes]:
+    """Keys as metadata of an observation record."""
+    return {PACKETS: b"".join(_PACKET.pack(*key) for key in keys)}
+
+
+def unpack(record: Record) -> list[PacketKey]:
+    return list(_PACKET.iter_unpack(metadata_of(record).get(PACKETS, b"")))
+
+
+class DupTail:
+    """The packets that were made durable last; the oldest are forgotten."""
+
+    def __init__(self, size: int = TAIL) -> None:
+        self._size = size
+        self._keys: OrderedDict[PacketKey, None] = OrderedDict()
+
+    def add(self, keys: Iterable[PacketKey]) -> None:
+        for key in keys:
+            self._keys[key] = None
+            self._keys.move_to_end(key)
+        while len(self._keys) > self._size:
+            self._keys.popitem(last=False)
+
+    def __contains__(self, key: PacketKey) -> bool:
+        return key in self._keys
+
+    @classmethod
+    def of_log(cls, records: Iterable[Record]) -> DupTail:
+        """From the last observation records, oldest first."""
+        tail = cls()
+        for record in records:
+            tail.add(unpack(record))
+        return tail

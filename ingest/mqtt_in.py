@@ -1,0 +1,259 @@
+"""The broker's side of ingest: one MQTT client with a persistent session and manual acknowledgement.
+
+MQTT 5 with a receive maximum as back-pressure (3.1.1 by parameter: there the broker's own in-flight bound holds us back). A
+PUBACK goes out only when the caller says so, in the order of arrival, and only over the connection on which the message came:
+an acknowledgement for an older connection could hit another message that has its packet id by now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import paho.mqtt.client as paho
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from devices import topics
+from devices.clock import Clock
+from ingest import metrics
+from ingest.message import Message, Reply
+
+RECEIVE_MAXIMUM = 4_000  # below the broker's max_inflight_messages; several batches
+QOS0_MAX = 20_000  # QoS 0 knows no back-pressure: above this it is dropped and counted
+KEEPALIVE_S = 30
+SESSION_EXPIRY_S = 0xFFFFFFFF  # never: what waits for us is not ours to forget
+BACK_OFF_S = (1, 10)
+REPLIES_MAX = 10_000
+REPLIES_IN_FLIGHT = 200
+KEEP_RETAINED_OUT = 2  # Retain Handling: do not send what the broker has kept
+DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
+
+log = structlog.get_logger()
+
+
+class MqttInput:
+    """Receives from the broker until closed. `on_new_session` is called, in the event loop, after each SUBACK that followed
+    a connection without a session present: the broker must save now (contract.md section 3)."""
+
+    def __init__(
+        self,
+        *,
+        tenant: str,
+        host: str,
+        port: int,
+        username: str,
+        password: str,
+        clock: Clock,
+        client_id: str = "citybrain-ingest",
+        protocol: Literal["5", "3.1.1"] = "5",
+        receive_maximum: int = RECEIVE_MAXIMUM,
+        on_new_session: Callable[[], None] | None = None,
+    ) -> None:
+        self._tenant, self._clock = tenant, clock
+        self._address = (host, port)
+        self._five = protocol == "5"
+        self._receive_maximum = receive_maximum
+        self._on_new_session = on_new_session
+        self._lock = threading.Lock()
+        self._inbox: deque[Message] = deque()
+        self._arrived = asyncio.Event()
+        self._signalled = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._session_present = False
+        self._in_flight = 0
+        self.generation = 0
+        self.connected = False
+        self.subscribed = asyncio.Event()
+        self.connected_at_ns: int | None = None  # machine time of the last connection
+        self.lost_at_us: int | None = None  # city time at which the connection before it was lost
+        self.broker_dropped = 0  # the broker's own count of messages that it dropped: above 0 is an alarm
+        self._client = self._make_client(client_id, username, password)
+
+    def _make_client(self, client_id: str, username: str, password: str) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=None if self._five else False,
+            protocol=MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311,
+            manual_ack=True,
+        )
+        client.username_pw_set(username, password)
+        client.reconnect_delay_set(*BACK_OFF_S)
+        client.max_queued_messages_set(REPLIES_MAX)
+        client.max_inflight_messages_set(REPLIES_IN_FLIGHT)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        return client
+
+    # -- the event loop's side
+
+    def open(self) -> None:
+        """Start connecting; tries for ever. Call in the event loop that receives."""
+        self._loop = asyncio.get_running_loop()
+        host, port = self._address
+        if self._five:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it bare
+            properties.SessionExpiryInterval = SESSION_EXPIRY_S
+            properties.ReceiveMaximum = self._receive_maximum
+            self._client.connect_async(host, port, KEEPALIVE_S, clean_start=False, properties=properties)
+        else:
+            self._client.connect_async(host, port, KEEPALIVE_S)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Leave the broker; the session and what is unacknowledged stay there. Blocks for milliseconds."""
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._loop = None
+
+    async def receive(self, max_messages: int, linger_s: float) -> list[Message]:
+        """Messages in the order of arrival: waits for the first, then at most `linger_s` for more."""
+        await self._arrived.wait()
+        if len(self._inbox) < max_messages:
+            await asyncio.sleep(linger_s)
+        with self._lock:
+            taken = [self._inbox.popleft() for _ in range(min(max_messages, len(self._inbox)))]
+            if not self._inbox:
+                self._arrived.clear()
+                self._signalled = False
+        return taken
+
+    @property
+    def waiting(self) -> int:
+        """Messages received and not yet taken."""
+        return len(self._inbox)
+
+    def acknowledge(self, messages: Iterable[Message]) -> None:
+        """PUBACK, in the given order, what came over the present connection; the rest will come again."""
+        with self._lock:
+            for message in messages:
+                if not message.packet_id or message.generation != self.generation:
+                    continue
+                self._in_flight -= 1
+                if self.connected:
+                    self._client.ack(message.packet_id, 1)
+        metrics.IN_FLIGHT.set(self._in_flight)
+
+    def send(self, replies: Iterable[Reply]) -> None:
+        """Publish down at QoS 1. While the broker is away, or too far behind, a reply is dropped and counted: a device that
+        misses its receipt sends the message again."""
+        for reply in replies:
+            if not self.connected:
+                metrics.REPLIES_DROPPED.inc()
+                continue
+            info = self._client.publish(reply.topic, reply.payload, qos=1)
+            if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+                metrics.REPLIES_DROPPED.inc()
+            else:
+                metrics.REPLIES.labels(reply.topic.rpartition("/")[2]).inc()
+
+    # -- callbacks in the client's thread
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            log.warning("broker_refused_login", why=str(reason))
+            return
+        with self._lock:
+            self.generation += 1
+            self.connected = True
+            self.connected_at_ns = self._clock.machine_ns()
+            self._session_present = flags.session_present
+            self._in_flight = 0
+        metrics.CONNECTED.set(1)
+        metrics.CONNECTS.labels("present" if flags.session_present else "new").inc()
+        log.info("broker_connected", session_present=flags.session_present, generation=self.generation)
+        client.subscribe(self._subscriptions())
+
+    def _subscriptions(self) -> list[tuple[str, Any]]:
+        up, states = topics.all_up(self._tenant), topics.all_states(self._tenant)
+        if not self._five:
+            return [(up, 1), (states, 1), (DROPPED_TOPIC, 0)]
+        return [
+            (up, SubscribeOptions(qos=1, retainHandling=KEEP_RETAINED_OUT)),
+            (states, SubscribeOptions(qos=1)),
+            (DROPPED_TOPIC, SubscribeOptions(qos=0)),
+        ]
+
+    def _on_subscribe(
+        self, client: paho.Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
+    ) -> None:
+        refused = [str(reason) for reason in reasons[:2] if reason.is_failure]
+        if refused:
+            log.error("broker_refused_subscription", why=refused)
+            return
+        self._in_loop(self.subscribed.set)
+        if not self._session_present and self._on_new_session is not None:
+            self._in_loop(self._on_new_session)
+
+    def _on_disconnect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        with self._lock:
+            if self.connected:
+                self.lost_at_us = self._clock.city_us()
+            self.connected = False
+        metrics.CONNECTED.set(0)
+        self._in_loop(self.subscribed.clear)
+        log.warning("broker_lost", why=str(reason))
+
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        if message.topic == DROPPED_TOPIC:
+            self._note_dropped(bytes(message.payload))
+            return
+        with self._lock:
+            if message.qos == 0 and len(self._inbox) >= QOS0_MAX:
+                metrics.DROPPED.inc()
+                return
+            self._inbox.append(
+                Message(
+                    topic=message.topic,
+                    payload=bytes(message.payload),
+                    packet_id=message.mid if message.qos else 0,
+                    receive_us=self._clock.city_us(),
+                    dup=message.dup,
+                    retain=message.retain,
+                    generation=self.generation,
+                )
+            )
+            self._in_flight += 1 if message.qos else 0
+            wake = not self._signalled
+            self._signalled = True
+        if wake:
+            self._in_loop(self._arrived.set)
+
+    def _note_dropped(self, payload: bytes) -> None:
+        if not payload.isdigit():
+            return
+        dropped = int(payload)
+        if dropped > self.broker_dropped:
+            log.error("broker_dropped_messages", dropped=dropped)
+        self.broker_dropped = dropped
+        metrics.BROKER_DROPPED.set(dropped)
+
+    def _in_loop(self, act: Callable[[], object]) -> None:
+        """From the client's thread; nothing to tell once the loop is gone."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(act)

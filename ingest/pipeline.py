@@ -1,0 +1,384 @@
+"""Messages in, records out: decode, identity, wrong clocks, values, dead letters. No I/O and no clock of its own.
+
+A batch of messages becomes one observation record and the events beside it, for one append; the replies go out after its
+fsync. Every message ends in exactly one of: rows or events, a dead letter, or a duplicate that was in the log already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from devices import topics
+from devices.codecs import json_v1
+from devices.codecs.json_v1 import Decoded, Sample
+from devices.models import DeviceModel
+from devices.registry import Device, Registry, partition_of
+from devices.topics import BadTopic, Channel, UpTopic
+from ingest import acks, metrics, values
+from ingest.acks import ClockSetLimit
+from ingest.clock_rule import RECONNECT_WINDOW_S, ClockLimits, DeviceClock, Situation, Stamp, Verdict, judge
+from ingest.dedupe import DupTail, PacketKey, packet_key
+from ingest.letters import Quota, dead_letter
+from ingest.message import Message, Reply
+from ingest.rows import Rows
+from stream import records
+from stream.records import EventBody, NewRecord, Source
+
+DEFAULT_LIMITS = ClockLimits.of_seconds(tolerance_s=300, live_window_s=900, late_allowed_s=300)  # contract.md section 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """What the connection to the broker says at the time of a batch, in machine and city time."""
+
+    machine_s: float
+    gap_from_us: int | None = None  # since when messages may have waited at the broker; None: none do
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch of messages comes to. Append `records`, then acknowledge, then send `replies`."""
+
+    records: list[NewRecord] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A decoded sample with the message and the registered device that it belongs to."""
+
+    message: Message
+    sample: Sample
+    device: Device
+
+
+@dataclass(slots=True)
+class _Batch:
+    link: Link
+    rows: Rows = field(default_factory=Rows)
+    events: list[NewRecord] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    readings: list[_Reading] = field(default_factory=list)
+    problems: dict[int, tuple[Message, str, list[str]]] = field(default_factory=dict)  # by id of the message
+
+
+class Pipeline:
+    """Turns batches of messages into records, against one registry. Not thread-safe."""
+
+    def __init__(
+        self,
+        tenant: str,
+        registry: Registry,
+        models: Mapping[str, DeviceModel],
+        *,
+        tail: DupTail | None = None,
+        quota: Quota | None = None,
+    ) -> None:
+        self.registry = registry
+        self._tenant, self._models = tenant, models
+        self._limits = {
+            model_id: ClockLimits.of_seconds(
+                tolerance_s=model.clock_tolerance_s,
+                live_window_s=model.live_window_s,
+                late_allowed_s=model.late_allowed_s,
+            )
+            for model_id, model in models.items()
+        }
+        self._tail = tail or DupTail()
+        self._quota = quota or Quota()
+        self._clock_sets = ClockSetLimit()
+        self._clocks: dict[str, DeviceClock] = {}
+        self._online: dict[str, bool] = {}
+        self._reconnected_s: dict[str, float] = {}
+
+    def process(self, messages: Sequence[Message], link: Link) -> Outcome:
+        """Everything that follows from these messages. Never raises for what a device sent."""
+        batch = _Batch(link)
+        packets: list[PacketKey] = []
+        for message in messages:
+            key = packet_key(message)
+            if message.dup and key in self._tail:
+                metrics.DUPLICATES.inc()
+                self._receipts_again(message, batch)
+                continue
+            if message.packet_id:
+                packets.append(key)
+                self._tail.add(
+                    (key,)
+                )  # before its fsync: the acknowledgement of a second copy comes after the first one's
+            self._take(message, batch)
+        self._judge_readings(batch)
+        for message, device_id, reasons in batch.problems.values():
+            within = self._quota.take(device_id, link.machine_s)
+            batch.events.append(records.event(dead_letter(message, device_id, reasons, within_quota=within)))
+        metrics.ROWS.inc(len(batch.rows))
+        return Outcome(
+            records=batch.rows.records(packets) + batch.events,
+            replies=batch.replies,
+            rows=len(batch.rows),
+        )
+
+    # -- one message
+
+    def _take(self, message: Message, batch: _Batch) -> None:
+        try:
+            topic = topics.parse_up(message.topic)
+        except BadTopic as error:
+            self._refuse(message, error.device_id, [str(error)], "topic", batch)
+            return
+        metrics.RECEIVED.labels(topic.channel.value).inc()
+        device = self.registry.devices.get(topic.device_id)
+        refusal = self._identity_refusal(topic, device)
+        if refusal:
+            self._refuse(message, topic.device_id, [refusal], "identity", batch)
+            return
+        if message.retain and topic.channel != Channel.STATE:
+            reason = "retained message: publish without the retain flag; what the broker has kept is not fresh data"
+            self._refuse(message, topic.device_id, [reason], "retained", batch)
+            return
+        assert device is not None
+        self._by_channel(message, topic, device, batch)
+
+    def _identity_refusal(self, topic: UpTopic, device: Device | None) -> str:
+        if topic.tenant != self._tenant:
+            return f"topic names tenant {topic.tenant!r}, this is {self._tenant!r}"
+        if device is None:
+            return f"device {topic.device_id!r} is not registered"
+        if not device.enabled:
+            return f"device {topic.device_id!r} is registered but disabled"
+        return ""
+
+    def _by_channel(self, message: Message, topic: UpTopic, device: Device, batch: _Batch) -> None:
+        match topic.channel:
+            case Channel.TELEMETRY:
+                self._readings(message, json_v1.telemetry(device.device_id, message.payload), device, batch)
+            case Channel.GATEWAY:
+                self._readings(message, json_v1.gateway(message.payload), device, batch)
+            case Channel.EVENT:
+                self._device_event(message, device, batch)
+            case Channel.STATE:
+                self._state(message, device, batch)
+            case Channel.ATTR:
+                attributes, problems = json_v1.json_object(message.payload)
+                self._plain_event(message, device, "device_attr", "", attributes, problems, batch)
+            case Channel.CMD:
+                reply, problems = json_v1.command_reply(message.payload)
+                self._plain_event(message, device, "cmd_reply", topic.argument, reply, problems, batch)
+            case Channel.RAW:
+                reason = f"codec {topic.argument!r} is not known here; send JSON to {topics.ROOT}/.../up/telemetry"
+                self._refuse(message, device.device_id, [reason], "codec", batch)
+
+    def _refuse(self, message: Message, device_id: str, reasons: list[str], kind: str, batch: _Batch) -> None:
+        """Collect the reasons of a message; it becomes one dead letter whatever their number."""
+        metrics.DEAD_LETTERS.labels(kind).inc()
+        known = batch.problems.setdefault(id(message), (message, device_id, []))
+        known[2].extend(reasons)
+
+    # -- telemetry
+
+    def _readings(self, message: Message, decoded: Decoded, device: Device, batch: _Batch) -> None:
+        if decoded.problems:
+            self._refuse(message, device.device_id, decoded.problems, "payload", batch)
+        for sample in decoded.samples:
+            owner = device
+            if sample.device_id != device.device_id:
+                child = self._child(sample.device_id, device)
+                if isinstance(child, str):
+                    self._refuse(message, device.device_id, [child], "identity", batch)
+                    continue
+                owner = child
+            batch.readings.append(_Reading(message, sample, owner))
+
+    def _child(self, child_id: str, gateway: Device) -> Device | str:
+        """The child that a gateway speaks for, or why it may not."""
+        child = self.registry.devices.get(child_id)
+        if child is None:
+            return f"child {child_id!r} is not registered"
+        if child.gateway != gateway.device_id:
+            return f"child {child_id!r} is not bound to gateway {gateway.device_id!r}"
+        if not child.enabled:
+            return f"child {child_id!r} is registered but disabled"
+        return child
+
+    def _judge_readings(self, batch: _Batch) -> None:
+        """Judge the stamps of each device together, then write the rows in the order of arrival."""
+        by_device: dict[str, list[int]] = {}
+        for index, reading in enumerate(batch.readings):
+            by_device.setdefault(reading.device.device_id, []).append(index)
+        verdicts: dict[int, Verdict] = {}
+        for device_id, indexes in by_device.items():
+            readings = [batch.readings[index] for index in indexes]
+            stamps = [
+                Stamp(ts_us=r.sample.ts_us, receive_us=r.message.receive_us, backfill=r.sample.backfill)
+                for r in readings
+            ]
+            device = readings[0].device
+            self._clocks[device_id], judged = judge(
+                self._clocks.get(device_id, DeviceClock()),
+                stamps,
+                self._limits_of(device),
+                self._situation(device, batch),
+            )
+            verdicts.update(zip(indexes, judged, strict=True))
+        for index, reading in enumerate(batch.readings):
+            self._write(reading, verdicts[index], batch)
+
+    def _write(self, reading: _Reading, verdict: Verdict, batch: _Batch) -> None:
+        sample, message, device = reading.sample, reading.message, reading.device
+        model = self._models.get(device.model)
+        wrong: list[str] = []
+        unknown: dict[str, Any] = {}
+        for key, value in sample.values.items():
+            stream = self.registry.datastream_of(device.device_id, key)
+            if stream is None:
+                unknown[key] = value
+                continue
+            try:
+                checked = values.check(key, value, stream, model, sample.q.get(key))
+            except values.WrongValue as error:
+                wrong.append(f"{sample.path}.{error}" if sample.path else str(error))
+                continue
+            batch.rows.add(
+                partition=partition_of(device.device_id),
+                datastream=stream.datastream,
+                receive_us=message.receive_us,
+                verdict=verdict,
+                checked=checked,
+                seq=sample.seq,
+                packet_id=message.packet_id,
+            )
+            self._count_flags(verdict.source | checked.source)
+        if wrong:
+            self._refuse(message, device.device_id, wrong, "value", batch)
+        if unknown:
+            self._note_unknown(reading, unknown, batch)
+        if verdict.clock_fault:
+            self._set_clock(device, message, verdict, batch)
+        if sample.seq is not None:
+            self._receipt(message, sample, batch)
+
+    @staticmethod
+    def _count_flags(source: Source) -> None:
+        for flag in source & ~Source.LIVE:
+            metrics.FLAGGED.labels(str(flag.name).lower()).inc()
+
+    def _note_unknown(self, reading: _Reading, unknown: dict[str, Any], batch: _Batch) -> None:
+        """Keys without a datastream are kept and shown to the vendor: a new series is made by registration, not by a typo."""
+        data: dict[str, Any] = {"reason": "unregistered_keys", "values": unknown, "topic": reading.message.topic}
+        if reading.sample.ts_us is not None:
+            data["ts"] = reading.sample.ts_us // 1000
+        self._note(reading.device.device_id, reading.message.receive_us, data, batch)
+
+    @staticmethod
+    def _note(device_id: str, receive_us: int, data: dict[str, Any], batch: _Batch) -> None:
+        body = EventBody(type="ingest_note", device_id=device_id, receive_us=receive_us, data=data)
+        batch.events.append(records.event(body))
+
+    def _set_clock(self, device: Device, message: Message, verdict: Verdict, batch: _Batch) -> None:
+        target = device.gateway or device.device_id  # a child has no topic of its own: its gateway keeps its time
+        if verdict.device_us is None or not self._clock_sets.allow(target, batch.link.machine_s):
+            return
+        batch.replies.append(acks.clock_set(self._tenant, target, message.receive_us))
+        offset_us = verdict.device_us - message.receive_us
+        self._note(device.device_id, message.receive_us, {"reason": "clock_set_sent", "offset_us": offset_us}, batch)
+
+    # -- receipts
+
+    def _receipt(self, message: Message, sample: Sample, batch: _Batch) -> None:
+        assert sample.seq is not None
+        sender = topics.parse_up(message.topic).device_id
+        child = sample.device_id if sample.device_id != sender else ""
+        batch.replies.append(acks.receipt(self._tenant, sender, sample.seq, child=child))
+
+    def _receipts_again(self, message: Message, batch: _Batch) -> None:
+        """A duplicate says that we ended between the fsync and the PUBACK: its receipts may not have gone out either."""
+        topic = topics.parse_up(message.topic)
+        if topic.channel == Channel.TELEMETRY:
+            decoded = json_v1.telemetry(topic.device_id, message.payload)
+        elif topic.channel == Channel.GATEWAY:
+            decoded = json_v1.gateway(message.payload)
+        else:
+            return
+        for sample in decoded.samples:
+            if sample.seq is not None:
+                self._receipt(message, sample, batch)
+
+    # -- events
+
+    def _device_event(self, message: Message, device: Device, batch: _Batch) -> None:
+        event, problems = json_v1.event(message.payload)
+        if event is None:
+            self._refuse(message, device.device_id, problems, "payload", batch)
+            return
+        stamp = Stamp(ts_us=event.ts_us, receive_us=message.receive_us, backfill=event.backfill)
+        state = self._clocks.get(device.device_id, DeviceClock())
+        _, (verdict,) = judge(state, [stamp], self._limits_of(device), self._situation(device, batch))
+        data = dict(event.data)
+        if verdict.device_us is not None:
+            data |= {"device_ts": verdict.device_us // 1000, "clock_fault": True}
+            self._set_clock(device, message, verdict, batch)
+        if verdict.source & Source.BACKFILL:
+            data["backfill"] = True
+        identifier = event.id or _event_hash(message, device, timed=event.ts_us is not None)
+        body = EventBody(
+            type="device_event",
+            device_id=device.device_id,
+            receive_us=message.receive_us,
+            phenomenon_us=verdict.phenomenon_us,
+            id=identifier,
+            data=data,
+        )
+        batch.events.append(records.event(body, key=f"e:{device.device_id}:{identifier}"))
+
+    def _state(self, message: Message, device: Device, batch: _Batch) -> None:
+        """Online and offline, on a change only: subscriptions repeat the retained state."""
+        state, problems = json_v1.state(message.payload)
+        if state is None:
+            self._refuse(message, device.device_id, problems, "payload", batch)
+            return
+        online = bool(state["online"])
+        if online and not message.retain:
+            self._reconnected_s[device.device_id] = batch.link.machine_s
+        if self._online.get(device.device_id) is online:
+            return
+        self._online[device.device_id] = online
+        self._plain_event(message, device, "device_state", "", state, [], batch)
+
+    def _plain_event(
+        self,
+        message: Message,
+        device: Device,
+        kind: str,
+        identifier: str,
+        data: dict[str, Any] | None,
+        problems: list[str],
+        batch: _Batch,
+    ) -> None:
+        if data is None:
+            self._refuse(message, device.device_id, problems, "payload", batch)
+            return
+        body = EventBody(type=kind, device_id=device.device_id, receive_us=message.receive_us, id=identifier, data=data)
+        batch.events.append(records.event(body))
+
+    # -- clocks
+
+    def _limits_of(self, device: Device) -> ClockLimits:
+        return self._limits.get(device.model, DEFAULT_LIMITS)
+
+    def _situation(self, device: Device, batch: _Batch) -> Situation:
+        since_s = self._reconnected_s.get(device.gateway or device.device_id)
+        reconnected = since_s is not None and batch.link.machine_s - since_s <= RECONNECT_WINDOW_S
+        in_gap = batch.link.gap_from_us is not None
+        return Situation(reconnected=reconnected or in_gap, gap_from_us=batch.link.gap_from_us)
+
+
+def _event_hash(message: Message, device: Device, *, timed: bool) -> str:
+    """Identity of an event without an id: device and payload; without a stamp two alike may be two, so the arrival counts."""
+    text = f"{device.device_id}\0".encode() + message.payload
+    if not timed:
+        text += message.receive_us.to_bytes(8, "little", signed=True)
+    return hashlib.blake2b(text, digest_size=8).hexdigest()

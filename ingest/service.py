@@ -1,0 +1,198 @@
+"""Ingest as a service: broker -> log, and only then PUBACK and receipts.
+
+The order is the promise: append (fsync), acknowledge, reply. A crash between two of them is a redelivery, not a loss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import structlog
+
+from devices.clock import Clock
+from devices.models import DeviceModel
+from devices.registry import registry_data
+from ingest import metrics
+from ingest.clock_rule import RECONNECT_WINDOW_S
+from ingest.dedupe import TAIL_RECORDS, DupTail
+from ingest.message import Message
+from ingest.mqtt_in import RECEIVE_MAXIMUM, MqttInput
+from ingest.pipeline import Link, Outcome, Pipeline
+from ingest.refusals import RefusalService
+from stream.errors import LogClosed, LogError
+from stream.reader import LogReader
+from stream.records import Appended, ControlBody, NewRecord, RecordKind
+from stream.registry_cache import load_registry, save_registry
+from stream.writer import LogWriter
+
+BATCH_MESSAGES = 500  # about 1,000 rows
+BATCH_LINGER_S = 0.02
+BATCHES_IN_FLIGHT = 4  # one is decoded while the ones before it are on their way to the disk
+RETRY_S = (0.1, 0.2, 0.5, 1.0)  # the log is full or the disk refuses: nothing is acknowledged, we try again for ever
+DRAIN_IDLE_S = 0.5  # the broker's backlog is over when it has sent nothing for so long
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAccess:
+    """Where the broker is and who we are there. `log_file`: its log, where it is ours to read."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+    client_id: str = "citybrain-ingest"
+    protocol: Literal["5", "3.1.1"] = "5"
+    receive_maximum: int = RECEIVE_MAXIMUM
+    log_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    messages: list[Message]
+    outcome: Outcome
+    done: Future[list[Appended]]
+    received_ns: int
+
+
+class IngestService:
+    """Reads the registry beside the log, then the broker, for ever.
+
+    Give `on_control` to the AppendServer; give `drained` to the TickService. `append` is for our own event records (default:
+    the writer itself). Construct before anything is appended: what the log ended with tells how long we were away.
+    """
+
+    def __init__(
+        self,
+        writer: LogWriter,
+        clock: Clock,
+        *,
+        tenant: str,
+        broker: BrokerAccess,
+        models: Mapping[str, DeviceModel],
+        on_new_session: Callable[[], None] | None = None,
+        append: Callable[[list[NewRecord]], Awaitable[object]] | None = None,
+    ) -> None:
+        self._writer, self._clock = writer, clock
+        self._append = append or writer.append_async
+        with LogReader(writer.directory) as reader:
+            self.registry, self._registry_position = load_registry(reader)
+            tail = DupTail.of_log(reader.tail(RecordKind.OBS, TAIL_RECORDS))
+        self._pipeline = Pipeline(tenant, self.registry, models, tail=tail)
+        self.input = MqttInput(
+            tenant=tenant,
+            host=broker.host,
+            port=broker.port,
+            username=broker.username,
+            password=broker.password,
+            client_id=broker.client_id,
+            protocol=broker.protocol,
+            receive_maximum=broker.receive_maximum,
+            clock=clock,
+            on_new_session=on_new_session,
+        )
+        self.input.lost_at_us = writer.last_at_us or None
+        self._refusals = (
+            RefusalService(broker.log_file, clock, self.registry, self._append) if broker.log_file else None
+        )
+        self._flying: asyncio.Queue[_InFlight] = asyncio.Queue(BATCHES_IN_FLIGHT)
+        self.drained = asyncio.Event()  # the backlog that waited at the broker is in the log
+
+    def on_control(self, control: ControlBody, appended: Appended) -> None:
+        """A control has become durable: take over a new registry and keep it beside the log."""
+        if control.type != "registry":
+            return
+        try:
+            self.registry.apply(registry_data(control.data))
+        except msgspec.ValidationError as error:
+            log.error("registry_control_is_wrong", id=control.id, why=str(error))  # noqa: TRY400 - the reason says it all
+            return
+        save_registry(self._writer, self.registry, appended.position)
+        log.info("registry_changed", revision=self.registry.revision, devices=len(self.registry.devices))
+
+    async def run(self) -> None:
+        """Until cancelled. Raises LogClosed when the log's writer has ended."""
+        self.input.open()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._read(), name="ingest-read")
+                group.create_task(self._finish(), name="ingest-finish")
+                group.create_task(self._watch_backlog(), name="ingest-backlog")
+                if self._refusals is not None:
+                    group.create_task(self._refusals.run(), name="ingest-refusals")
+        finally:
+            self.input.close()
+
+    async def _read(self) -> None:
+        while True:
+            messages = await self.input.receive(BATCH_MESSAGES, BATCH_LINGER_S)
+            if not messages:
+                continue
+            received_ns = self._clock.machine_ns()
+            outcome = self._pipeline.process(messages, self._link())
+            done = await self._submit(outcome.records)
+            await self._flying.put(_InFlight(messages, outcome, done, received_ns))
+
+    async def _finish(self) -> None:
+        """In the order of arrival: durable, acknowledged, answered."""
+        while True:
+            batch = await self._flying.get()
+            await self._durable(batch)
+            self.input.acknowledge(batch.messages)
+            self.input.send(batch.outcome.replies)
+            metrics.BATCH_ROWS.observe(batch.outcome.rows)
+            metrics.COMMIT_S.observe((self._clock.machine_ns() - batch.received_ns) / 1e9)
+
+    async def _durable(self, batch: _InFlight) -> None:
+        """Wait for the fsync; a log that refuses is asked again until it takes the batch. Meanwhile nothing is acknowledged
+        and the receive maximum stops the broker."""
+        done, attempt = batch.done, 0
+        while True:
+            try:
+                await asyncio.wrap_future(done)
+                return
+            except LogClosed:
+                raise
+            except LogError as error:
+                await self._back_off(error, attempt)
+            attempt += 1
+            done = await self._submit(batch.outcome.records)
+
+    async def _submit(self, records: list[NewRecord]) -> Future[list[Appended]]:
+        attempt = 0
+        while True:
+            try:
+                return self._writer.submit(records)
+            except LogClosed:
+                raise
+            except LogError as error:
+                await self._back_off(error, attempt)
+                attempt += 1
+
+    async def _back_off(self, error: LogError, attempt: int) -> None:
+        metrics.APPEND_RETRIES.labels(type(error).__name__).inc()
+        log.error("ingest_waits_for_the_log", why=str(error), attempt=attempt)
+        await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+
+    async def _watch_backlog(self) -> None:
+        await self.input.subscribed.wait()
+        quiet_since_ns = self._clock.machine_ns()
+        while self._clock.machine_ns() - quiet_since_ns < DRAIN_IDLE_S * 1e9:
+            await asyncio.sleep(DRAIN_IDLE_S / 5)
+            if self.input.waiting or not self._flying.empty():
+                quiet_since_ns = self._clock.machine_ns()
+        self.drained.set()
+        log.info("broker_backlog_drained")
+
+    def _link(self) -> Link:
+        now_ns = self._clock.machine_ns()
+        connected_ns = self.input.connected_at_ns
+        fresh = connected_ns is not None and now_ns - connected_ns <= RECONNECT_WINDOW_S * 1e9
+        return Link(machine_s=now_ns / 1e9, gap_from_us=self.input.lost_at_us if fresh else None)

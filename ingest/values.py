@@ -1,0 +1,79 @@
+"""One value of one property: is it of the right kind, is it physically possible, how good is it?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from devices.codecs.json_v1 import shown
+from devices.models import DeviceModel
+from devices.registry import Datastream
+from stream.records import Quality, Source
+
+TEXT_MAX = 1024  # characters of a text value
+_WORSE = {1: 0, 2: 1, 3: 2, 4: 3, 9: 4}  # QARTOD codes in the order of how little they are worth
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A value that goes into the log. `result` is None for text, `text` is None for numbers."""
+
+    result: float | None
+    text: str | None
+    quality: int
+    source: Source
+
+
+class WrongValue(ValueError):
+    """The value cannot be this property's; the text is written for the vendor."""
+
+
+def check(key: str, value: Any, stream: Datastream, model: DeviceModel | None, device_code: int | None) -> Checked:
+    """Validate a value. Raises WrongValue.
+
+    Out of physical range is flagged, never dropped: a gauge under water reads "over range" (design.md section 2). A quality
+    code of the device makes ours worse, never better.
+    """
+    if stream.kind == "text":
+        return _text(key, value, device_code)
+    number = _number(key, value, stream)
+    quality, source = Quality.GOOD.value, Source(0)
+    known = model.properties.get(key) if model else None
+    side = known.side(number) if known and stream.kind == "number" else "inside"
+    if side != "inside":
+        quality = Quality.SUSPECT.value
+        source = Source.OVER_RANGE if side == "over" else Source.UNDER_RANGE
+    return Checked(number, None, worse(quality, device_code), source)
+
+
+def worse(ours: int, device_code: int | None) -> int:
+    """The worse of two QARTOD codes."""
+    if device_code is None:
+        return ours
+    return max(ours, int(device_code), key=_WORSE.__getitem__)
+
+
+def _number(key: str, value: Any, stream: Datastream) -> float:
+    if stream.kind == "bool":
+        if isinstance(value, bool) or value in (0, 1):
+            return float(value)
+        raise WrongValue(f"values.{key}: expected true or false, got {shown(value)}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        hint = "; leave a missing value out" if value is None else ""
+        raise WrongValue(f"values.{key}: expected number ({stream.uom}), got {shown(value)}{hint}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise WrongValue(f"values.{key}: expected a finite number ({stream.uom}), got {shown(value)}")
+    return number
+
+
+def _text(key: str, value: Any, device_code: int | None) -> Checked:
+    if not isinstance(value, str):
+        raise WrongValue(f"values.{key}: expected text, got {shown(value)}")
+    if len(value) > TEXT_MAX:
+        raise WrongValue(f"values.{key}: expected at most {TEXT_MAX} characters, got {len(value)}")
+    return Checked(None, value, worse(Quality.GOOD, device_code), Source(0))
