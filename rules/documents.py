@@ -11,6 +11,7 @@ import re
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,27 @@ HAZARDS = ("flood", "typhoon", "hazchem", "wind", "rain", "air", "device")
 ALARM_COLOURS = COLOURS[1:]
 # What a text may name in braces. A misspelt name would otherwise be found at the moment of the alarm.
 TEXT_NAMES = frozenset(
-    "subject device property value uom colour threshold since count devices substance confidence depth storm issuer "
-    "number distance nearest_time arrival".split()
+    [
+        "subject",
+        "device",
+        "property",
+        "value",
+        "uom",
+        "colour",
+        "threshold",
+        "since",
+        "count",
+        "devices",
+        "substance",
+        "confidence",
+        "depth",
+        "storm",
+        "issuer",
+        "number",
+        "distance",
+        "nearest_time",
+        "arrival",
+    ]
 )
 
 
@@ -187,7 +207,7 @@ def read(path: Path) -> Document:
     """Read and validate one YAML file. Raises DocumentWrong with the line of what is wrong where it can be found."""
     text = path.read_text(encoding="utf-8")
     try:
-        data = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader with fewer booleans
+        data = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise DocumentWrong(str(path), line, error.problem or "not YAML") from error
@@ -239,7 +259,7 @@ def level_table(on: Mapping[str, float], off: Mapping[str, float], direction: st
         # NaN fails the comparison, and infinity is no threshold
         if not (abs(on[colour]) < float("inf") and sign * off[colour] < sign * on[colour]):
             raise ValueError(f"{colour}: off {off[colour]} must be on the safe side of on {on[colour]} ({direction})")
-    for lower, upper in zip(used, used[1:], strict=False):
+    for lower, upper in pairwise(used):
         if not sign * on[lower] < sign * on[upper]:
             raise ValueError(f"on: {lower} {on[lower]} and {upper} {on[upper]} are not in order ({direction})")
         if not sign * off[lower] <= sign * off[upper]:
@@ -255,7 +275,9 @@ def _validate(document: Document) -> None:
         raise ValueError("source: a rule names where its criterion comes from")
     for name in TEMPLATES:
         if (getattr(document, name) is not None) != (name == document.template):
-            raise ValueError(f"{name}: a document of template {document.template} has just the section {document.template}")
+            raise ValueError(
+                f"{name}: a document of template {document.template} has just the section {document.template}"
+            )
     for text in (document.title.zh, document.title.en, document.detail.zh, document.detail.en):
         _check_text(text)
     if document.level is not None:
