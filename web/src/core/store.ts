@@ -111,9 +111,11 @@ export class Store implements Sink {
       this.touch(topic);
     } else if (ch === "alarm") {
       replace(this.alarms, rows as Alarm[], (alarm) => alarm.alarm_id);
+      this.recall((rows as Alarm[]).map((alarm) => ({ key: `past:${alarm.alarm_id}`, t_us: alarm.raised_us, kind: "alarm", colour: alarm.colour, zh: alarm.title_zh, en: alarm.title_en })));
       this.touch("alarms");
     } else if (ch === "incident") {
       replace(this.incidents, rows as Incident[], (incident) => incident.incident_id);
+      this.recall((rows as Incident[]).flatMap(pastOf));
       this.touch("incidents");
     } else if (ch === "task") {
       replace(this.tasks, rows as Task[], (task) => task.task_id);
@@ -242,6 +244,15 @@ export class Store implements Sink {
     this.touch("ticker");
   }
 
+  /** A page that was just opened shows what happened before it came: from the snapshots, without repeating itself. */
+  private recall(items: TickerItem[]): void {
+    const known = new Set(this.ticker.map((item) => item.key));
+    this.ticker.push(...items.filter((item) => !known.has(item.key)));
+    this.ticker.sort((a, b) => b.t_us - a.t_us);
+    this.ticker.length = Math.min(this.ticker.length, TICKER_MAX);
+    this.touch("ticker");
+  }
+
   private stateMap(topic: Topic): Map<string, StateRow> {
     const maps: Partial<Record<Topic, Map<string, StateRow>>> = {
       devices: this.devices,
@@ -283,6 +294,17 @@ export class Store implements Sink {
       for (const run of runs) run();
     });
   }
+}
+
+function pastOf(incident: Incident): TickerItem[] {
+  return incident.timeline.slice(-4).map((entry) => ({
+    key: `past:${incident.incident_id}:${entry.at_us}:${entry.kind}`,
+    t_us: entry.at_us,
+    kind: "incident",
+    colour: "",
+    zh: entry.text_zh,
+    en: entry.text_en,
+  }));
 }
 
 const KNOWN_NOTES: Record<string, Key> = {

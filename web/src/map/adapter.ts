@@ -12,7 +12,7 @@ import OlMap from "ol/Map";
 import Overlay from "ol/Overlay";
 import View from "ol/View";
 import { defaults as interactions } from "ol/interaction/defaults";
-import { containsExtent, createEmpty, extend, isEmpty } from "ol/extent";
+import { buffer, containsExtent, createEmpty, extend, isEmpty } from "ol/extent";
 import type { Extent } from "ol/extent";
 import LineString from "ol/geom/LineString";
 import Point from "ol/geom/Point";
@@ -45,6 +45,7 @@ const SPECTATOR_UNITS = new Set(["DISPATCHED", "ACKED", "EN_ROUTE", "ON_SCENE", 
 /** Open water and mountains do not need more detail than the data has. */
 const MAX_ZOOM = 17;
 const OVERVIEW_RESOLUTION = 200;
+const STORM_SPAN_US = 26 * 3600e6;
 
 export interface MapOptions {
   theme: MapTheme;
@@ -80,6 +81,7 @@ export class MapAdapter {
   };
   private readonly roads = new Map<string, LineString>();
   private readonly overlays = new Map<string, Overlay>();
+  private stormView: Extent | null = null;
   private homeExtent: Extent = transformExtent(HOME_EXTENT, "EPSG:4326", "EPSG:3857");
 
   constructor(
@@ -170,9 +172,11 @@ export class MapAdapter {
     });
   }
 
-  setTyphoons(rows: Rows<TyphoonRow>): void {
+  setTyphoons(all: Rows<TyphoonRow>): void {
+    const rows = [...all];
     const features: Feature[] = [];
     for (const row of rows) features.push(...this.storm(row));
+    this.stormView = stormExtent(rows);
     this.sources.storm.clear(true);
     if (features.length > 0 && this.options.mode === "storm") features.push(...this.rings());
     this.sources.storm.addFeatures(features);
@@ -221,7 +225,7 @@ export class MapAdapter {
   }
 
   fitTyphoon(duration = 400): void {
-    const extent = this.sources.storm.getFeatures().length > 0 ? this.stormExtent() : transformExtent(TYPHOON_EXTENT, "EPSG:4326", "EPSG:3857");
+    const extent = this.stormView ?? transformExtent(TYPHOON_EXTENT, "EPSG:4326", "EPSG:3857");
     this.map.getView().fit(extent, { padding: this.padding(), duration });
   }
 
@@ -244,7 +248,7 @@ export class MapAdapter {
     const local = (style: (feature: Feature, resolution: number) => Style | Style[]) => (feature: Feature, resolution: number) =>
       resolution > OVERVIEW_RESOLUTION ? undefined : style(feature, resolution);
     return [
-      layer(this.sources.storm, 40, (feature) => feature.get("style") as Style[]),
+      layer(this.sources.storm, 40, (feature, resolution) => (resolution < OVERVIEW_RESOLUTION / 2 ? undefined : (feature.get("style") as Style[]))),
       layer(this.sources.routes, 50, () => [
         new Style({ stroke: new Stroke({ color: theme.halo, width: 9 }) }),
         new Style({ stroke: new Stroke({ color: theme.busy, width: 5, lineCap: "round" }) }),
@@ -292,7 +296,7 @@ export class MapAdapter {
     const words = depth === null ? `${t("map.closure")} · ${t("map.depthUnknown")}` : `${t("map.closure")} · ${depth.toFixed(2)} m`;
     return [
       new Style({ image: closureIcon(theme, Math.round(this.options.unit() * 1.5)), zIndex: 2 }),
-      new Style({ text: label(words, this.drawing, 0.62, theme.label, -1.25), zIndex: 2 }),
+      new Style({ text: label(words, this.drawing, 0.62, theme.label, 1.25), zIndex: 2 }),
     ];
   }
 
@@ -372,11 +376,6 @@ export class MapAdapter {
     });
   }
 
-  private stormExtent(): Extent {
-    const extent = this.sources.storm.getExtent() ?? createEmpty();
-    return extend([...extent], new Point(fromLonLat(HOME)).getExtent());
-  }
-
   private overlay(key: string, lon: number, lat: number, positioning: "center-center"): HTMLElement {
     const known = this.overlays.get(key);
     if (known !== undefined) {
@@ -434,6 +433,19 @@ export class MapAdapter {
 
 export function shortColour(colour: string, lang: "zh" | "en"): string {
   return lang === "zh" ? word("colour", colour) : word("colour", colour).slice(0, 1);
+}
+
+/** A day of track before and after now, and us: the whole life of a storm would make the day that matters small. */
+function stormExtent(rows: TyphoonRow[]): Extent | null {
+  if (rows.length === 0) return null;
+  const extent = new Point(fromLonLat(HOME)).getExtent();
+  for (const row of rows) {
+    extend(extent, new Point(at(row.lon_e6, row.lat_e6)).getExtent());
+    for (const point of row.track) {
+      if (Math.abs(point[0] - row.t_us) <= STORM_SPAN_US) extend(extent, new Point(at(point[1], point[2])).getExtent());
+    }
+  }
+  return buffer(extent, 150_000);
 }
 
 function styled(geometry: Point | LineString | Polygon, style: Style[]): Feature {

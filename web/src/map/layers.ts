@@ -83,7 +83,7 @@ function styleOf(name: LayerName, feature: Feature, resolution: number, drawing:
       return [new Style({ stroke: new Stroke({ color: theme.districtLine, width: 1.6 }) })];
     case "river":
       return [
-        new Style({ fill: new Fill({ color: theme.river }), stroke: new Stroke({ color: theme.river, width: Math.max(3, 60 / resolution), lineCap: "round", lineJoin: "round" }) }),
+        new Style({ fill: new Fill({ color: theme.river }), stroke: new Stroke({ color: theme.river, width: Math.max(3, 120 / resolution), lineCap: "round", lineJoin: "round" }) }),
         ...(resolution < DETAIL.labels && own !== "" ? [new Style({ text: alongLabel(own, drawing, feature) })] : []),
       ];
     case "roads":

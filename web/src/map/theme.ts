@@ -30,15 +30,15 @@ export interface MapTheme {
 }
 
 export const DARK: MapTheme = {
-  sea: "#0c131b",
-  land: "#161e28",
-  district: "#1a2430",
+  sea: "#0b1118",
+  land: "#1a222d",
+  district: "#212b38",
   districtLine: "#46556a",
-  river: "#22364a",
-  roadMain: "#5b6a7e",
-  road: "#3a4757",
-  roadCase: "#10161e",
-  built: "#232e3c",
+  river: "#0f1b28",
+  roadMain: "#78879b",
+  road: "#4a586a",
+  roadCase: "#141b24",
+  built: "#2b3746",
   park: "rgba(150,140,175,0.14)",
   parkLine: "#8d83a8",
   label: "#c3ccd8",

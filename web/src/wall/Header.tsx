@@ -12,10 +12,10 @@ export const STALE_S = 15;
 export const STOPPED_S = 60;
 
 /** Machine seconds since the field was last heard, here or at the server, whichever is worse. */
-export function dataAgeS(session: Session, link: LinkInfo): number {
+export function dataAgeS(session: Session): number {
   const value = session.store.board.get("link")?.["value"] as number | { age_s?: number } | undefined;
   const server = typeof value === "number" ? value : (value?.age_s ?? 0);
-  return Math.max((performance.now() - link.lastDataMs) / 1000, server);
+  return Math.max((performance.now() - session.live.info().lastDataMs) / 1000, server);
 }
 
 export function Banner({ session }: { session: Session }) {
@@ -35,7 +35,7 @@ export function Banner({ session }: { session: Session }) {
 
 export function StopBand({ session, link }: { session: Session; link: LinkInfo }) {
   useTick(500);
-  const age = dataAgeS(session, link);
+  const age = dataAgeS(session);
   const away = link.state === "waiting" || link.state === "stopped";
   if (!away && age <= STOPPED_S) return null;
   const retry = link.retryAtMs === null ? "" : ` · ${t("link.retry", { s: Math.max(0, Math.ceil((link.retryAtMs - performance.now()) / 1000)) })}`;
@@ -136,7 +136,7 @@ function countOf(value: unknown): number {
 
 function Link({ session, link }: { session: Session; link: LinkInfo }) {
   useTick(1000);
-  const age = Math.max(0, Math.floor(dataAgeS(session, link)));
+  const age = Math.max(0, Math.floor(dataAgeS(session)));
   const level = link.state !== "open" ? "bad" : age > STOPPED_S ? "bad" : age > STALE_S ? "stale" : "good";
   return (
     <div class={`link ${level}`} data-testid="link" data-state={link.state} data-age={age} data-level={level}>

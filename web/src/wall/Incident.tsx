@@ -214,7 +214,7 @@ function TaskRow({ desk, task, chosen, toggle }: { desk: Desk; task: Task; chose
 
 function Small({ text, testid, busy, run, pressed }: { text: string; testid: string; busy: boolean; run: () => void; pressed?: boolean }) {
   return (
-    <button type="button" class="small" data-testid={testid} disabled={busy} aria-pressed={pressed} onClick={run}>
+    <button type="button" class="mini" data-testid={testid} disabled={busy} aria-pressed={pressed} onClick={run}>
       {text}
     </button>
   );

@@ -41,12 +41,12 @@ function Typhoon({ session }: { session: Session }) {
       <div class="storm">
         <StormMap session={session} />
         <dl>
-          <Fact name={t("typhoon.category")} value={grade === null ? "—" : t(`cat.${grade}`)} wide />
+          <Fact name={t("typhoon.distance")} value={number(distanceKm(lon, lat, HOME[0], HOME[1]), 0)} uom="km" look="strong" />
+          <Fact name={t("typhoon.category")} value={grade === null ? "—" : t(`cat.${grade}`)} look="text" />
           <Fact name={t("typhoon.wind")} value={row.wind_ms === null ? "—" : number(row.wind_ms, 0)} uom="m/s" />
           <Fact name={t("typhoon.pressure")} value={row.pressure_hpa === null ? "—" : number(row.pressure_hpa, 0)} uom="hPa" />
-          <Fact name={t("typhoon.distance")} value={number(distanceKm(lon, lat, HOME[0], HOME[1]), 0)} uom="km" strong />
-          <Fact name={t("typhoon.position")} value={`${lat.toFixed(1)}°N ${lon.toFixed(1)}°E`} wide small />
-          <Fact name={t("typhoon.time")} value={dayHm(row.t_us)} wide small />
+          <Fact name={t("typhoon.position")} value={`${lat.toFixed(1)}°N ${lon.toFixed(1)}°E`} look="fine" />
+          <Fact name={t("typhoon.time")} value={dayHm(row.t_us)} look="fine" />
           <Radii row={row} />
         </dl>
       </div>
@@ -68,15 +68,15 @@ function Radii({ row }: { row: TyphoonRow }) {
   const spans = ([5, 6, 7] as const).flatMap((index) => {
     const radii = (here?.[index] ?? []).filter((radius) => radius > 0);
     if (radii.length === 0) return [];
-    return [`${({ 5: 7, 6: 10, 7: 12 } as const)[index]}${lang === "zh" ? "级" : "Bft"} ${Math.min(...radii)}–${Math.max(...radii)}`];
+    return [`${({ 5: 7, 6: 10, 7: 12 } as const)[index]}${lang === "zh" ? "级" : "Bft"} ${Math.min(...radii)}–${Math.max(...radii)} km`];
   });
   if (spans.length === 0) return null;
-  return <Fact name={t("typhoon.radii")} value={`${spans.join(" · ")} km`} wide small />;
+  return <Fact name={t("typhoon.radii")} value={spans.join("\n")} look="fine stack" />;
 }
 
-function Fact({ name, value, uom = "", wide = false, small = false, strong = false }: { name: string; value: string; uom?: string; wide?: boolean; small?: boolean; strong?: boolean }) {
+function Fact({ name, value, uom = "", look = "" }: { name: string; value: string; uom?: string; look?: string }) {
   return (
-    <div class={`fact ${wide ? "wide" : ""} ${small ? "small" : ""} ${strong ? "strong" : ""}`}>
+    <div class={`fact ${look}`}>
       <dt>{name}</dt>
       <dd>
         {value}
@@ -110,9 +110,9 @@ function StormMap({ session }: { session: Session }) {
 type Step = Colour | "first" | "second";
 
 interface Level {
+  key: string;
   row: DeviceRow;
   value: number;
-  uom: string;
   over: Step | null;
   ratio: number;
   marks: { code: Step; at: number }[];
@@ -121,32 +121,53 @@ interface Level {
   stale: boolean;
 }
 
-const GROUPS: { key: "river" | "underpass" | "rain" | "wind" | "gas"; properties: string[]; uom: string; digits: number; top: number }[] = [
-  { key: "river", properties: ["stage_m"], uom: "m", digits: 2, top: 5 },
-  { key: "underpass", properties: ["depth_m"], uom: "m", digits: 2, top: 4 },
-  { key: "rain", properties: ["rain_1h_mm"], uom: "mm", digits: 1, top: 4 },
-  { key: "wind", properties: ["gust_3s_ms"], uom: "m/s", digits: 1, top: 2 },
-  { key: "gas", properties: ["cl2_mg_m3", "nh3_mg_m3"], uom: "mg/m³", digits: 1, top: 3 },
+interface Group {
+  key: "river" | "underpass" | "rain" | "wind" | "gas";
+  properties: string[];
+  uom: string;
+  digits: number;
+  top: number;
+}
+
+/** Two blocks, side by side on a wide wall. */
+const BLOCKS: Group[][] = [
+  [
+    { key: "river", properties: ["stage_m"], uom: "m", digits: 2, top: 4 },
+    { key: "underpass", properties: ["depth_m"], uom: "m", digits: 2, top: 3 },
+  ],
+  [
+    { key: "gas", properties: ["cl2_mg_m3", "nh3_mg_m3"], uom: "mg/m³", digits: 2, top: 3 },
+    { key: "rain", properties: ["rain_1h_mm"], uom: "mm", digits: 1, top: 3 },
+    { key: "wind", properties: ["gust_3s_ms"], uom: "m/s", digits: 1, top: 2 },
+  ],
 ];
 
 function Levels({ session }: { session: Session }) {
   useTopics(session.store, ["devices"]);
   return (
     <div class="levels">
-      {GROUPS.map((group) => {
-        const levels = levelsOf(session, group.properties, group.uom).slice(0, group.top);
-        return (
-          <Panel key={group.key} title={t(`levels.${group.key}`)} testid={`levels-${group.key}`} aside={<span class="uom">{group.uom}</span>}>
-            {levels.length === 0 ? <p class="empty">{t("levels.none")}</p> : null}
-            <ul class="level-list">
-              {levels.map((level) => (
-                <LevelRow key={`${level.row.id}${level.uom}`} level={level} digits={group.digits} />
-              ))}
-            </ul>
-          </Panel>
-        );
-      })}
+      {BLOCKS.map((groups, index) => (
+        <div key={index} class="level-block">
+          {groups.map((group) => (
+            <LevelPanel key={group.key} session={session} group={group} />
+          ))}
+        </div>
+      ))}
     </div>
+  );
+}
+
+function LevelPanel({ session, group }: { session: Session; group: Group }) {
+  const levels = levelsOf(session, group.properties).slice(0, group.top);
+  return (
+    <Panel title={t(`levels.${group.key}`)} testid={`levels-${group.key}`} aside={<span>{group.uom}</span>}>
+      {levels.length === 0 ? <p class="empty">{t("levels.none")}</p> : null}
+      <ul class="level-list">
+        {levels.map((level) => (
+          <LevelRow key={level.key} level={level} digits={group.digits} />
+        ))}
+      </ul>
+    </Panel>
   );
 }
 
@@ -180,14 +201,14 @@ function StepChip({ code }: { code: Step }) {
 }
 
 /** Values of these properties against their thresholds, the most dangerous first. */
-function levelsOf(session: Session, properties: string[], uom: string): Level[] {
+function levelsOf(session: Session, properties: string[]): Level[] {
   const found: Level[] = [];
   for (const row of session.store.devices.values()) {
     for (const property of properties) {
       const observed = row.values?.[property];
       if (observed === undefined || typeof observed[0] !== "number") continue;
       const threshold = session.registry.get(row.id)?.thresholds?.[property];
-      found.push(levelOf(session.clock.nowUs(), row, observed as [number, number, number], uom, threshold));
+      found.push(levelOf(`${row.id}:${property}`, session.clock.nowUs(), row, observed as [number, number, number], threshold));
     }
   }
   const danger = (level: Level): number => (level.over === null ? -1 : STEPS.indexOf(level.over));
@@ -199,14 +220,14 @@ function stepsOf(threshold: Threshold | undefined): { code: Step; value: number 
   return STEPS.flatMap((code) => (values[code] === undefined ? [] : [{ code, value: values[code] as number }]));
 }
 
-function levelOf(nowUs: number, row: DeviceRow, [value, quality, tUs]: [number, number, number], uom: string, threshold: Threshold | undefined): Level {
+function levelOf(key: string, nowUs: number, row: DeviceRow, [value, quality, tUs]: [number, number, number], threshold: Threshold | undefined): Level {
   const steps = stepsOf(threshold);
   const scale = (steps.at(-1)?.value ?? Math.max(value, 1)) * 1.12;
   const ahead = steps.find((step) => value < step.value);
   return {
+    key,
     row,
     value,
-    uom,
     over: steps.filter((step) => value >= step.value).at(-1)?.code ?? null,
     ratio: value / scale,
     marks: steps.map((step) => ({ code: step.code, at: step.value / scale })),
