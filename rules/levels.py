@@ -325,6 +325,7 @@ class LevelRule:
     def _fire(self, step: Step, i: int) -> None:
         """Everything that is due for one instance, in the order in which it fell due."""
         columns, at_us = self.columns, step.at_us
+        key_us = 0
         while True:
             frozen_after = int(columns.timer_at[i] + columns.max_gap[i])
             level = int(columns.level[i])
@@ -338,7 +339,8 @@ class LevelRule:
             time_us, kind, rank = min(due)
             if time_us > at_us:
                 return
-            order = (TIMERS, time_us)
+            key_us = max(key_us, time_us)  # an overlay long due may follow a raise: the episode's numbers stay in order
+            order = (TIMERS, key_us)
             if kind == 0:
                 since = int(columns.up_since[-rank - 1, i])
                 self._raise(step, order, i, -rank, since + int(columns.on_delay[i]))
