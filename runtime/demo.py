@@ -10,7 +10,7 @@ from rich.console import Console
 from runtime.secrets import read_json
 from runtime.settings import Settings, WrongSetting
 from simulators.runner import simulate
-from simulators.scenario import load_scenario
+from simulators.scenario import iso, load
 
 SCENARIO = "lekima-night"
 DATA_DIR = Path("var/demo")
@@ -28,7 +28,7 @@ def demo_options(options: dict[str, Any], *, simulator: bool) -> dict[str, Any]:
         "tenant_kind": "demo",
         "clock": kind,
         "speed": 1.0 if kind == "real" else speed,
-        "start": load_scenario(SCENARIO).start,
+        "start": iso(load(SCENARIO).start_us),
         "simulate": SCENARIO,
         "simulator": simulator,
     }
@@ -48,7 +48,7 @@ async def run_simulation(
         raise WrongSetting(f"speed={speed}: the clock of this tenant runs at {settings.speed}; start it with --speed")
     console = Console(stderr=True)
     await simulate(
-        load_scenario(scenario),
+        load(scenario),
         base_url=f"http://127.0.0.1:{settings.port}",
         broker_host=settings.broker_host,
         broker_port=settings.broker_port,

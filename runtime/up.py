@@ -98,7 +98,10 @@ def start_clock(settings: Settings) -> None:
     else:
         city_us = int(datetime.fromisoformat(settings.start).timestamp() * 1_000_000)
     state = clocks.new_state(
-        kind, city_us=city_us, rate=settings.speed if kind == "scaled" else 1.0, run_id=_run_id(settings.data_dir)
+        cast(ClockKind, kind),
+        city_us=city_us,
+        rate=settings.speed if kind == "scaled" else 1.0,
+        run_id=_run_id(settings.data_dir),
     )
     if kind == "stepped":
         clocks.SteppedClock(settings.run_dir / "clock.step", start_us=city_us)

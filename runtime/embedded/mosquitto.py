@@ -129,8 +129,7 @@ class MosquittoBroker:
         self, accounts: Iterable[tuple[str, str]], *, services: Iterable[str] = tuple(SERVICE_TOPICS)
     ) -> None:
         """Replace password and ACL file; the running broker takes them over with `reload`."""
-        _replace(self.password_file, password_text(accounts))
-        _replace(self.acl_file, acl_text(self.tenant, services))
+        write_broker_files(self.data_dir, self.tenant, accounts, services=services)
         unprivileged.give(self.password_file)
         unprivileged.give(self.acl_file)
 
@@ -172,6 +171,22 @@ class MosquittoBroker:
     def save_now(self, pid: int) -> None:
         """Have sessions and queues written to disk now (SIGUSR1): after a new session, before the next `kill -9`."""
         os.kill(pid, signal.SIGUSR1)
+
+
+def write_broker_files(
+    folder: Path, tenant: str, accounts: Iterable[tuple[str, str]], *, services: Iterable[str] = tuple(SERVICE_TOPICS)
+) -> None:
+    """Write `password_file` and `acl_file` into `folder`: ours, or the volume that a broker's container shares with us.
+
+    There `deploy/broker-entrypoint.sh` takes the change over.
+    """
+    _replace(folder / "password_file", password_text(accounts))
+    _replace(folder / "acl_file", acl_text(tenant, services))
+
+
+def ask_to_save(folder: Path) -> None:
+    """`save_now` for a broker in a container: its entry point looks for this file every second."""
+    (folder / "save-now").touch()
 
 
 def installed_mosquitto(tried: list[str]) -> BrokerProgram | None:
