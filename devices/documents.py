@@ -40,8 +40,7 @@ def parse_device(document: object, models: Mapping[str, DeviceModel] | None = No
     fields: dict[str, Any] = {str(key): value for key, value in document.items()}
     problems = list(_shape_problems(fields))
     model = models.get(fields.get("model", "")) if isinstance(fields.get("model"), str) else None
-    if model is not None:
-        fields.setdefault("kind", model.kind)
+    fields.setdefault("kind", "" if model is None else model.kind)
     device = None
     if not problems:
         try:
