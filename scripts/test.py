@@ -54,6 +54,7 @@ NEEDS = (
         programs=("chromium",),
         files=("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",),
     ),
+    Need("compose", ("docker-compose",), programs=("docker-compose",)),
     Need("timescale", ("debootstrap",), files=(str(STACK),)),
 )
 
