@@ -15,11 +15,11 @@ from stream.writer import LogWriter
 
 THREADS = 4
 BODY_BYTES = 3_000
-HOUR_PER_SECOND = 3_600.0  # the log changes its file every second
+CITY_RATE = 8 * 3_600.0  # the log changes its file eight times a second
 
 
 def main(directory: Path) -> None:
-    writer = LogWriter(directory, RunningClock(rate=HOUR_PER_SECOND))
+    writer = LogWriter(directory, RunningClock(rate=CITY_RATE))
     printing = threading.Lock()
 
     def append_for_ever(name: int) -> None:
