@@ -325,6 +325,12 @@ class EventChannel:
         self.seq = self._floor = seq
         self.epoch = epoch or self.epoch
 
+    def skip_to(self, seq: int) -> None:
+        """Events up to `seq` happened elsewhere and are not in the ring: viewers that need them load history."""
+        if seq > self.seq:
+            self._ring.clear()
+            self.seq = self._floor = seq
+
     def load(self, object_id: str, rev: int, data: Any, owner: str = "") -> None:
         """Put an open object into the snapshot without an event (at start, or a correction that is no event)."""
         self.objects[object_id] = _Open(rev, owner, _encode(data))
@@ -404,7 +410,7 @@ class EventChannel:
 
     def lost(self, view: EventView) -> bool:
         """True when the ring has dropped an event that the view had not taken."""
-        return bool(self._ring) and view.cursor < self._ring[0].ordinal
+        return view.cursor < (self._ring[0].ordinal if self._ring else self._next)
 
     def take(self, view: EventView, max_bytes: int, max_events: int) -> list[bytes]:
         """The next messages for the view, in order, within the bounds (at least one, however large)."""
@@ -439,10 +445,15 @@ class EventChannel:
         self._wakes.add(wake)
         return lambda: self._wakes.discard(wake)
 
-    def dump(self, last: int) -> list[tuple[int, bool, str, bytes]]:
-        """The newest events of the ring, for a snapshot: resume then survives a restart."""
-        events = list(self._ring)[-last:] if last else []
-        return [(e.seq, e.side, e.owner, e.data) for e in events]
+    def dump(self, last: int) -> tuple[int, list[tuple[int, bool, str, bytes]]]:
+        """The newest events of the ring and the sequence from which they are complete: resume then survives a restart."""
+        events = list(self._ring)
+        kept = events[-last:] if last else []
+        floor = self._floor
+        if len(kept) < len(events):
+            before = events[len(events) - len(kept) - 1]
+            floor = before.seq + (1 if before.side else 0)
+        return floor, [(e.seq, e.side, e.owner, e.data) for e in kept]
 
     def restore(self, floor_seq: int, events: Iterable[tuple[int, bool, str, bytes]]) -> None:
         """Take over a ring that `dump` wrote. Only before the first event."""

@@ -14,6 +14,3 @@ REQUESTS = Counter("citybrain_http_requests_total", "HTTP requests", ["method", 
 REQUEST_S = Histogram("citybrain_http_request_seconds", "HTTP request duration", ["method"])
 BODY_REFUSED = Counter("citybrain_http_body_refused_total", "Requests refused for their size")
 REPLAYED = Counter("citybrain_http_idempotent_replays_total", "Answers given again for a known Idempotency-Key")
-PICTURE_RECORDS = Counter("citybrain_picture_records_total", "Log records that the picture took", ["kind"])
-PICTURE_BAD = Counter("citybrain_picture_unreadable_total", "Log records that the picture could not read", ["kind"])
-PICTURE_POSITION = Gauge("citybrain_picture_position", "Log position of the live picture")

@@ -1,0 +1,178 @@
+"""The devices' part of the live picture: latest values, whether a device is heard, and the worst open alarm on it.
+
+Fed by log records only. Rows go to the hub when `flush` is called, so that a device that reports ten properties in one batch is
+encoded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from devices.registry import Device, Registry
+from gis.hub import StateChannel
+from rules.transitions import Condition, rank
+from stream.records import EventBody, ObsBatch
+
+SCHEMA = ("id", "ver", "lon_e6", "lat_e6", "kind", "name", "status", "colour", "t_us", "stale_s", "values")
+NO_DATA_INTERVALS = 3  # contract.md section 2: no data after 3 intervals
+DEFAULT_INTERVAL_S = 60.0
+CANARY = "canary"  # our own probe: on no map
+LIFE_SIGNS = frozenset({"device_event", "device_attr", "cmd_reply"})
+ABSENCE_RULE = "device.absence"
+
+
+class DeviceLive(msgspec.Struct, kw_only=True):
+    """What was last heard from one device. `seen_us` is log time; `latest` is property -> [value, quality, t_us]."""
+
+    seen_us: int = 0
+    offline: bool = False  # it said so itself, or the broker did by its last will
+    latest: dict[str, list[Any]] = {}
+
+
+class DeviceBoard:
+    """Status of every registered device; `channel` is `obj/device`."""
+
+    def __init__(self, registry: Registry, channel: StateChannel) -> None:
+        self.registry, self.channel = registry, channel
+        self.live: dict[str, DeviceLive] = {}
+        self.now_us = 0  # log time
+        self.quiet_from_us = 0  # our own downtime is not the devices' silence
+        self._colours: dict[str, dict[str, str]] = {}  # device -> firing alarm -> colour
+        self._absent: dict[str, set[str]] = {}  # device -> alarms that say it is silent
+        self._dirty: set[str] = set()
+        self._status: dict[str, str] = {}
+
+    # -- what happened ---------------------------------------------------------------------------------------------
+
+    def observations(self, batch: ObsBatch, at_us: int) -> None:
+        """A batch: the newest value per property by phenomenon time. Rows of unknown datastreams are skipped."""
+        texts = batch.column("text")
+        words = texts.to_pylist() if texts.null_count < len(batch) else None
+        columns = (batch.numpy(name).tolist() for name in ("datastream", "phenomenon_us", "result", "quality"))
+        for row, (number, time_us, result, quality) in enumerate(zip(*columns, strict=True)):
+            stream = self.registry.datastreams.get(number)
+            if stream is None:
+                continue
+            device = self._heard(stream.device_id, at_us)
+            known = device.latest.get(stream.property)
+            if known is not None and known[2] > time_us:
+                continue
+            word = None if words is None else words[row]
+            device.latest[stream.property] = [result if word is None else word, quality, time_us]
+
+    def event(self, body: EventBody, at_us: int) -> None:
+        if body.device_id not in self.registry.devices:
+            return
+        if body.type == "device_state":
+            device = self._heard(body.device_id, at_us)
+            device.offline = not body.data.get("online", False)
+        elif body.type in LIFE_SIGNS:
+            self._heard(body.device_id, at_us)
+
+    def _heard(self, device_id: str, at_us: int) -> DeviceLive:
+        device = self.live.get(device_id)
+        if device is None:
+            device = self.live[device_id] = DeviceLive()
+        device.seen_us = at_us
+        device.offline = False
+        self._dirty.add(device_id)
+        return device
+
+    def alarm(self, condition: Condition) -> None:
+        """Colour and silence that an alarm means for its devices."""
+        last = condition.last
+        for device_id in last.device_ids:
+            colours = self._colours.setdefault(device_id, {})
+            absent = self._absent.setdefault(device_id, set())
+            colours.pop(condition.alarm_id, None)
+            absent.discard(condition.alarm_id)
+            if condition.firing:
+                colours[condition.alarm_id] = condition.colour
+                if condition.no_data or last.rule_id == ABSENCE_RULE:
+                    absent.add(condition.alarm_id)
+            self._dirty.add(device_id)
+
+    def registered(self) -> None:
+        """The registry has changed: rows follow it."""
+        for device_id in list(self.live):
+            if device_id not in self.registry.devices:
+                del self.live[device_id]
+        for device_id in list(self.channel.rows):
+            if device_id not in self.registry.devices:
+                self.channel.remove(device_id, t_us=self.now_us)
+                self._status.pop(device_id, None)
+        self._dirty.update(self.registry.devices)
+
+    # -- what is shown ---------------------------------------------------------------------------------------------
+
+    def status_of(self, device_id: str) -> str:
+        """online, offline, no_data or unknown (never heard)."""
+        device = self.live.get(device_id)
+        if device is None or not device.seen_us:
+            return "no_data" if self._absent.get(device_id) else "unknown"
+        if device.offline:
+            return "offline"
+        silent_us = self.now_us - max(device.seen_us, self.quiet_from_us)
+        if self._absent.get(device_id) or silent_us > self.stale_s(device_id) * 1e6:
+            return "no_data"
+        return "online"
+
+    def latest_of(self, device_id: str) -> Mapping[str, Sequence[Any]]:
+        device = self.live.get(device_id)
+        return {} if device is None else dict(device.latest)
+
+    def stale_s(self, device_id: str) -> float:
+        device = self.registry.devices[device_id]
+        streams = self.registry.datastreams_of(device_id)
+        interval_s = device.interval_s or max((s.interval_s for s in streams), default=DEFAULT_INTERVAL_S)
+        return NO_DATA_INTERVALS * interval_s
+
+    def colour_of(self, device_id: str) -> str:
+        return max(self._colours.get(device_id, {}).values(), key=rank, default="")
+
+    def sweep(self) -> None:
+        """Find devices whose status changed only because time went on."""
+        for device_id in self.live:
+            if device_id in self.registry.devices and self._status.get(device_id) != self.status_of(device_id):
+                self._dirty.add(device_id)
+
+    def flush(self) -> None:
+        """Give the rows that changed to the hub."""
+        for device_id in self._dirty:
+            device = self.registry.devices.get(device_id)
+            if device is not None and device.kind != CANARY:
+                self._put(device)
+        self._dirty.clear()
+
+    def _put(self, device: Device) -> None:
+        live = self.live.get(device.device_id)
+        latest = {} if live is None else live.latest
+        status = self._status[device.device_id] = self.status_of(device.device_id)
+        time_us = max((value[2] for value in latest.values()), default=0)
+        self.channel.put(
+            device.device_id,
+            [
+                device.kind,
+                device.name,
+                status,
+                self.colour_of(device.device_id),
+                time_us,
+                self.stale_s(device.device_id),
+                latest,
+            ],
+            t_us=self.now_us,
+            lon=device.lon,
+            lat=device.lat,
+            owner=device.vendor,
+        )
+
+    def counts(self) -> dict[str, int]:
+        found = dict.fromkeys(("online", "offline", "no_data", "unknown"), 0)
+        for device_id, device in self.registry.devices.items():
+            if device.kind != CANARY:
+                found[self._status.get(device_id, "unknown")] += 1
+        found["total"] = sum(found.values())
+        return found
