@@ -85,8 +85,8 @@ function Wall({ session, link }: { session: Session; link: LinkInfo }) {
             <IncidentPanel desk={desk} />
           </div>
         </aside>
+        <Bottom session={session} onUnit={(unit) => map.current?.focus(unit.lon_e6 / 1e6, unit.lat_e6 / 1e6, 15)} />
       </div>
-      <Bottom session={session} onUnit={(unit) => map.current?.focus(unit.lon_e6 / 1e6, unit.lat_e6 / 1e6, 15)} />
     </div>
   );
 }
