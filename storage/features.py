@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ class FeatureStore:
         id is there twice."""
         documents = sorted((feature_to_geojson(feature) for feature in features), key=lambda d: str(d["id"]))
         ids = [document["id"] for document in documents]
-        twice = sorted({str(i) for i, j in zip(ids, ids[1:], strict=False) if i == j})
+        twice = sorted({str(i) for i, j in itertools.pairwise(ids) if i == j})
         if twice:
             raise ValueError(f"layer {layer}: feature ids are there twice: {', '.join(twice)}")
         etag = hashlib.sha256(msgspec.json.encode(documents, order="sorted")).hexdigest()[:32]
