@@ -6,7 +6,7 @@ who approved it, when, and from which source. Documents stand in `command_center
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,8 @@ def parse_plan(document: Mapping[str, Any], *, name: str) -> Plan:
         plan = msgspec.convert(document, Plan)
     except msgspec.ValidationError as error:
         raise BadPlan(f"{name}: {error}") from error
-    for wrong in _faults(plan):
-        raise BadPlan(f"{name}: {wrong}")
+    if faults := _faults(plan):
+        raise BadPlan(f"{name}: {'; '.join(faults)}")
     return plan
 
 
@@ -131,17 +131,34 @@ def load_plans(folder: Path = PLAN_FOLDER) -> dict[str, Plan]:
     """All documents of a folder by incident kind. Raises BadPlan for a wrong one, or two for one kind."""
     plans: dict[str, Plan] = {}
     for path in sorted(folder.glob("*.yaml")):
-        try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise BadPlan(f"{path.name}: not YAML: {error}") from error
-        if not isinstance(document, dict):
-            raise BadPlan(f"{path.name}: expected a mapping at the top")
-        plan = parse_plan(document, name=path.name)
+        plan = parse_plan(_read(path), name=path.name)
         if plan.kind in plans:
             raise BadPlan(f"{path.name}: {plans[plan.kind].plan_id} is a plan for {plan.kind} already")
         plans[plan.kind] = plan
     return plans
+
+
+def check_files(paths: Sequence[Path]) -> list[str]:
+    """What is wrong with these documents, one line each, naming file and place; empty when all are good."""
+    problems = []
+    for path in paths:
+        try:
+            parse_plan(_read(path), name=path.name)
+        except BadPlan as error:
+            problems.append(str(error))
+    return problems
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadPlan(f"{path.name}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadPlan(f"{path.name}: not YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise BadPlan(f"{path.name}: expected a mapping at the top")
+    return document
 
 
 # Which kind of incident an alarm's hazard belongs to. A device that fell silent opens none.

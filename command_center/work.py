@@ -6,6 +6,7 @@ what screens must see, and hands it to `emit` only after the commit. A replayed 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 
 from command_center.deadlines import Deadlines
+from command_center.errors import Unavailable
 from command_center.model import Actor, Change, JournalEntry, TimelineEntry
 from command_center.places import Places
 from command_center.plans import Plan
@@ -25,6 +27,7 @@ from devices.registry import Registry
 from gis.roads import RoadGraph
 
 LIVE_TIMELINE = 50  # entries that travel with an incident on the live channel (docs/interfaces.md section 8)
+TURN_WAIT_S = 8.0  # longer than one attempt to reach a database that is away; then the caller is told so
 CHINA = timedelta(hours=8)  # incident numbers carry the date of the city's wall clock
 
 
@@ -40,6 +43,7 @@ class Env:
     registry: Registry
     centre: tuple[float, float]  # lon, lat of the district: where an incident stands whose alarm has no position
     live_depth: LiveDepth | None = None
+    order: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)  # one writer at a time
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,17 +129,32 @@ async def working(store: Store, env: Env, emit: Emit, actor: Actor, at_us: int |
 
     Raises what the block raises, and `Unavailable` when the database cannot be reached; then nothing is emitted.
     """
-    async with store.write() as tx:
-        work = Work(
-            tx=tx,
-            env=env,
-            actor=actor,
-            at_us=env.clock.city_us() if at_us is None else at_us,
-            machine_us=env.clock.machine_us(),
-        )
-        yield work
-    for change in work.changes:
-        emit(change)
+    async with _turn(env.order):
+        async with store.write() as tx:
+            work = Work(
+                tx=tx,
+                env=env,
+                actor=actor,
+                at_us=env.clock.city_us() if at_us is None else at_us,
+                machine_us=env.clock.machine_us(),
+            )
+            yield work
+        for change in work.changes:
+            emit(change)
+
+
+@asynccontextmanager
+async def _turn(order: asyncio.Lock) -> AsyncIterator[None]:
+    """Commit and emit are one turn, so that screens see changes in the order of commits. Raises Unavailable after a while."""
+    try:
+        async with asyncio.timeout(TURN_WAIT_S):
+            await order.acquire()
+    except TimeoutError as error:
+        raise Unavailable(f"no turn to write within {TURN_WAIT_S:g} s") from error
+    try:
+        yield
+    finally:
+        order.release()
 
 
 def city_date(at_us: int) -> str:

@@ -1,4 +1,4 @@
-"""The whole loop on the memory store: alarm, incident, tasks, units, end."""
+"""The whole loop, on the memory store and on PostgreSQL: alarm, incident, tasks, units, end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from citybrain_testing.command import (
     DUTY1,
     DUTY2,
+    LEADER,
     World,
     gas,
     make_world,
@@ -19,20 +20,27 @@ from citybrain_testing.command import (
     underpass,
     with_team,
 )
+from citybrain_testing.command_store import command_store
 from command_center.errors import Conflict, Forbidden, IllegalTransition
 from command_center.model import IncidentState, TaskState, UnitStatus
 from rules.transitions import Kind
-from storage.memory.command import MemoryStore
+
+Story = Callable[[World], Coroutine[Any, Any, None]]
+Run = Callable[[Story], None]
 
 
-def run(story: Callable[[World], Coroutine[Any, Any, None]]) -> None:
-    async def body() -> None:
-        await story(await with_team(make_world(MemoryStore())))
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.database)])
+def run(request: pytest.FixtureRequest) -> Run:
+    url = request.getfixturevalue("fresh_url")() if request.param == "postgres" else None
 
-    asyncio.run(body())
+    async def body(story: Story) -> None:
+        async with command_store(url) as store:
+            await story(await with_team(make_world(store)))
+
+    return lambda story: asyncio.run(body(story))
 
 
-def test_an_orange_alarm_opens_one_incident_to_be_verified_with_drafts_of_the_plan() -> None:
+def test_an_orange_alarm_opens_one_incident_to_be_verified_with_drafts_of_the_plan(run: Run) -> None:
     async def story(world: World) -> None:
         episode = river()
         await world.happen(episode, Kind.RAISED, "yellow", 4.1)
@@ -51,7 +59,7 @@ def test_an_orange_alarm_opens_one_incident_to_be_verified_with_drafts_of_the_pl
     run(story)
 
 
-def test_from_alarm_to_the_end() -> None:
+def test_from_alarm_to_the_end(run: Run) -> None:
     async def story(world: World) -> None:
         center = world.center
         episode = river()
@@ -101,7 +109,7 @@ def test_from_alarm_to_the_end() -> None:
         kinds = [entry.kind for entry in ended.timeline]
         assert kinds[0] == "opened"
         assert "ack" in kinds
-        entries, _ = await center.journal(responder_to_leader(), entity="incident")
+        entries, _ = await center.journal(LEADER, entity="incident")
         assert [e.action for e in entries] == ["close", "controlled", "verify", "open"]
         seqs = [c.seq for c in world.changes if c.channel in ("incident", "task")]
         assert seqs == sorted(seqs)
@@ -112,13 +120,7 @@ def test_from_alarm_to_the_end() -> None:
     run(story)
 
 
-def responder_to_leader() -> Any:
-    from citybrain_testing.command import LEADER
-
-    return LEADER
-
-
-def test_two_operators_verify_at_once_and_one_wins() -> None:
+def test_two_operators_verify_at_once_and_one_wins(run: Run) -> None:
     async def story(world: World) -> None:
         await world.happen(river(), Kind.RAISED, "red", 5.5)
         [incident], _ = await world.center.incidents(DUTY1)
@@ -132,7 +134,7 @@ def test_two_operators_verify_at_once_and_one_wins() -> None:
     run(story)
 
 
-def test_a_second_alarm_joins_and_a_rise_is_told() -> None:
+def test_a_second_alarm_joins_and_a_rise_is_told(run: Run) -> None:
     async def story(world: World) -> None:
         one, two = river(), underpass()
         await world.happen(one, Kind.RAISED, "orange", 4.6)
@@ -150,7 +152,7 @@ def test_a_second_alarm_joins_and_a_rise_is_told() -> None:
     run(story)
 
 
-def test_gas_calls_the_plants_control_room_first() -> None:
+def test_gas_calls_the_plants_control_room_first(run: Run) -> None:
     async def story(world: World) -> None:
         episode = gas()
         await world.happen(episode, Kind.RAISED, "yellow", 3.0)
@@ -164,45 +166,19 @@ def test_gas_calls_the_plants_control_room_first() -> None:
     run(story)
 
 
-def test_killed_anywhere_the_follower_does_nothing_twice() -> None:
+def test_killed_anywhere_the_follower_does_nothing_twice(run: Run) -> None:
     async def story(world: World) -> None:
         one, two = river(), underpass()
         await world.happen(one, Kind.RAISED, "orange", 4.6)
         await world.happen(two, Kind.RAISED, "red", 0.7)
         before = await world.center.incidents(DUTY1)
-        store = world.store
-        assert isinstance(store, MemoryStore)
         again = world.restarted()
         await again.drain()
         assert await again.center.incidents(DUTY1) == before
-        store._state.cursors.clear()  # as if the commit of the cursor alone had been lost
+        async with world.store.write() as tx:
+            await tx.set_cursor("command", 0, world.clock.city_us())  # read it all once more
         again = world.restarted()
         await again.drain()
         assert await again.center.incidents(DUTY1) == before
-
-    run(story)
-
-
-def test_an_outage_stops_the_follower_and_nothing_is_lost() -> None:
-    async def story(world: World) -> None:
-        store = world.store
-        assert isinstance(store, MemoryStore)
-        follower = asyncio.create_task(world.follower.run())
-        store.down = True
-        transition = river().goes(Kind.RAISED, "orange", 4.6, 1, world.clock.city_us())
-        from rules import transitions
-        from stream.records import NewRecord, RecordKind
-
-        world.log.put(NewRecord(kind=RecordKind.TRANSITION, body=transitions.encode(transition), key=transition.key))
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert await world.center.acknowledge(DUTY1, transition.alarm_id) == 2  # works without the database
-        store.down = False
-        async with asyncio.timeout(5):
-            while world.follower.position < 2:
-                await asyncio.sleep(0)
-        follower.cancel()
-        alarm, _ = await world.center.alarm(DUTY1, transition.alarm_id)
-        assert alarm.acked is not None
 
     run(story)

@@ -1,0 +1,46 @@
+"""The command centre's store on PostgreSQL; the same on every tier: it needs no hypertable."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from command_center.errors import Unavailable
+from command_center.ports import Tx
+from storage.command.incidents import AlarmRows, IncidentRows
+from storage.command.rows import SQL
+from storage.command.tasks import ClosureRows, TaskRows, UnitRows
+from storage.command.work import JournalRows, UserRows, WorkRows
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
+
+
+class PostgresTx(IncidentRows, AlarmRows, TaskRows, UnitRows, ClosureRows, WorkRows, JournalRows, UserRows):
+    """A `command_center.ports.Tx` on one connection inside a transaction."""
+
+
+class PostgresStore:
+    """A `command_center.ports.Store`. Raises `command_center.errors.Unavailable` when the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Tx]:
+        """One consistent picture: every statement of the block sees the same state."""
+        try:
+            async with self._database.transaction() as conn:
+                await conn.execute(SQL["begin_reading"])
+                yield PostgresTx(conn)
+        except DatabaseUnavailable as error:
+            raise Unavailable(error.reason) from error
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Tx]:
+        """Serialised with every other writer of this tenant, so that numbers are given in the order of commits."""
+        try:
+            async with self._database.transaction() as conn:
+                await conn.execute(SQL["lock_writes"])
+                yield PostgresTx(conn)
+        except DatabaseUnavailable as error:
+            raise Unavailable(error.reason) from error

@@ -1,0 +1,110 @@
+"""Cursor, counters, idempotency keys, timers, journal, live events and users."""
+
+from __future__ import annotations
+
+import msgspec
+
+from command_center.model import Change, JournalEntry, User
+from command_center.records import Timer, UserRecord
+from storage.batch import clean
+from storage.command.rows import Part, jsonb, params, struct
+from storage.database import Row
+from storage.times import opt_time, opt_us, to_time, to_us
+
+
+class WorkRows(Part):
+    async def cursor(self, name: str) -> int:
+        row = await self._one("read_cursor", {"name": name})
+        return 0 if row is None else int(row["position"])
+
+    async def set_cursor(self, name: str, position: int, at_us: int) -> None:
+        await self._run("set_cursor", {"name": name, "position": position, "at": to_time(at_us)})
+
+    async def next_number(self, scope: str) -> int:
+        row = await self._one("next_number", {"scope": scope})
+        assert row is not None
+        return int(row["value"])
+
+    async def remember(self, actor: str, key: str, fingerprint: str, at_us: int) -> str | None:
+        key = clean(key)
+        row = await self._one("read_key", {"actor": actor, "key": key})
+        if row is not None:
+            return str(row["fingerprint"])
+        values = {"actor": actor, "key": key, "fingerprint": fingerprint, "at": to_time(at_us)}
+        await self._run("keep_key", values)
+        return None
+
+    async def put_timer(self, timer: Timer) -> None:
+        await self._run("put_timer", params(timer))
+
+    async def drop_timer(self, timer_id: str) -> None:
+        await self._run("drop_timer", {"timer_id": timer_id})
+
+    async def timer(self, timer_id: str) -> Timer | None:
+        row = await self._one("read_timer", {"timer_id": timer_id})
+        return None if row is None else struct(Timer, row)
+
+    async def due_timers(self, machine_us: int, city_us: int, limit: int) -> list[Timer]:
+        values = {"machine_at": to_time(machine_us), "city_at": to_time(city_us), "limit": limit}
+        return [struct(Timer, row) for row in await self._all("due_timers", values)]
+
+
+class JournalRows(Part):
+    async def add_journal(self, entry: JournalEntry) -> int:
+        row = await self._one(
+            "add_journal",
+            params(
+                entry,
+                before=None if entry.before is None else jsonb(entry.before),
+                after=None if entry.after is None else jsonb(entry.after),
+            ),
+        )
+        assert row is not None
+        return int(row["seq"])
+
+    async def journal(self, entity: str, entity_id: str, limit: int, before: int | None) -> list[JournalEntry]:
+        values = {"entity": entity, "entity_id": entity_id, "limit": limit, "before": before}
+        return [struct(JournalEntry, row) for row in await self._all("list_journal", values)]
+
+    async def add_live(self, change: Change) -> int:
+        row = await self._one("add_live", params(change))
+        assert row is not None
+        return int(row["seq"])
+
+    async def live_since(self, channel: str, seq: int, limit: int) -> list[Change]:
+        rows = await self._all("live_since", {"channel": channel, "seq": seq, "limit": limit})
+        return [struct(Change, row) for row in rows]
+
+    async def live_head(self) -> int:
+        row = await self._one("live_head")
+        return 0 if row is None else int(row["seq"])
+
+
+class UserRows(Part):
+    async def user(self, username: str) -> UserRecord | None:
+        row = await self._one("read_user", {"username": clean(username)})
+        return None if row is None else _user(row)
+
+    async def users(self) -> list[UserRecord]:
+        return [_user(row) for row in await self._all("list_users")]
+
+    async def put_user(self, record: UserRecord) -> None:
+        values = {
+            "username": record.user.username,
+            "document": jsonb(msgspec.to_builtins(record.user)),
+            "password_hash": record.password_hash,
+            "failures": record.failures,
+            "locked_until_machine_at": opt_time(record.locked_until_us),
+            "changed_machine_at": to_time(record.changed_us),
+        }
+        await self._run("put_user", values)
+
+
+def _user(row: Row) -> UserRecord:
+    return UserRecord(
+        user=msgspec.convert(row["document"], User),
+        password_hash=row["password_hash"],
+        failures=row["failures"],
+        locked_until_us=opt_us(row["locked_until_machine_at"]),
+        changed_us=to_us(row["changed_machine_at"]),
+    )
