@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rules.engine import EngineState, load, step
-from rules.transitions import Transition
+from rules.transitions import Transition, encode
 from stream.records import Record
 
 READ_ROWS = 1_000
@@ -29,7 +29,7 @@ class Proof:
 
     @property
     def proven(self) -> bool:
-        return bool(self.logged) and self.logged == self.evaluated
+        return bool(self.logged) and [encode(t) for t in self.logged] == [encode(t) for t in self.evaluated]
 
 
 def explain(transitions: Sequence[Transition], reader: RangeReader, *, snapshot: bytes | None = None) -> Proof:

@@ -108,7 +108,7 @@ class RulesService:
                 self.state = load(found[1])
             except StateUnreadable as error:
                 why = "unreadable"
-                log.error("rules_snapshot_unreadable", why=str(error))
+                log.warning("rules_snapshot_unreadable", why=str(error))
         if why:
             metrics.REBUILT.labels(why).inc()
             log.warning("rules_state_from_log_start", why=why, head=head)
@@ -134,7 +134,7 @@ class RulesService:
         known = self._logged.pop(transition.key, None)
         if known is None:
             return False
-        if known != transition:
+        if encode(known) != encode(transition):
             self._mismatch("differs", transition)
         return True
 
