@@ -59,11 +59,15 @@ class BrokerProgram:
 class MosquittoBroker:
     """One broker in `data_dir/mosquitto`, for one tenant, on one port. All methods block; call them from a thread."""
 
-    def __init__(self, data_dir: Path, *, port: int, host: str = "127.0.0.1", tenant: str) -> None:
+    def __init__(
+        self, data_dir: Path, *, port: int, host: str = "127.0.0.1", tenant: str, tell_refusals: bool = True
+    ) -> None:
+        """`tell_refusals`: log each message, so that ingest, which keeps that log small, can count refused topics."""
         self.data_dir = data_dir.resolve() / "mosquitto"
         self.port = port
         self.host = host
         self.tenant = tenant
+        self.tell_refusals = tell_refusals
         self.password_file = self.data_dir / "password_file"
         self.acl_file = self.data_dir / "acl_file"
         self.conf_file = self.data_dir / "mosquitto.conf"
@@ -122,7 +126,7 @@ class MosquittoBroker:
             "acl_file": str(self.acl_file),
             "log_dest": f"file {self.log_file}",
         }
-        _replace(self.conf_file, mosquitto_conf(places))
+        _replace(self.conf_file, mosquitto_conf(places, tell_refusals=self.tell_refusals))
         unprivileged.give(self.data_dir)
 
     def write_credentials(
