@@ -91,8 +91,22 @@ PLANTS: tuple[Plant, ...] = (
         centre=(9_050.0, 3_620.0),
         size_m=(620.0, 400.0),
         tanks=(
-            Tank(tank_id="tank-cl2-1", name="1号液氯储罐", substance="chlorine", substance_zh="氯气", tonnes=60.0, at=(9_010.0, 3_650.0)),
-            Tank(tank_id="tank-cl2-2", name="2号液氯储罐", substance="chlorine", substance_zh="氯气", tonnes=60.0, at=(9_150.0, 3_665.0)),
+            Tank(
+                tank_id="tank-cl2-1",
+                name="1号液氯储罐",
+                substance="chlorine",
+                substance_zh="氯气",
+                tonnes=60.0,
+                at=(9_010.0, 3_650.0),
+            ),
+            Tank(
+                tank_id="tank-cl2-2",
+                name="2号液氯储罐",
+                substance="chlorine",
+                substance_zh="氯气",
+                tonnes=60.0,
+                at=(9_150.0, 3_665.0),
+            ),
         ),
     ),
     Plant(
@@ -102,7 +116,16 @@ PLANTS: tuple[Plant, ...] = (
         phone="0576-0000-1110",
         centre=(10_150.0, 4_010.0),
         size_m=(560.0, 340.0),
-        tanks=(Tank(tank_id="tank-nh3-1", name="液氨储罐", substance="ammonia", substance_zh="氨气", tonnes=40.0, at=(10_130.0, 4_020.0)),),
+        tanks=(
+            Tank(
+                tank_id="tank-nh3-1",
+                name="液氨储罐",
+                substance="ammonia",
+                substance_zh="氨气",
+                tonnes=40.0,
+                at=(10_130.0, 4_020.0),
+            ),
+        ),
     ),
     Plant(
         plant_id="plant-dongwan",
@@ -112,8 +135,22 @@ PLANTS: tuple[Plant, ...] = (
         centre=(11_000.0, 4_230.0),
         size_m=(520.0, 320.0),
         tanks=(
-            Tank(tank_id="tank-meoh-1", name="甲醇储罐A", substance="methanol", substance_zh="甲醇", tonnes=300.0, at=(10_930.0, 4_240.0)),
-            Tank(tank_id="tank-meoh-2", name="甲醇储罐B", substance="methanol", substance_zh="甲醇", tonnes=300.0, at=(11_070.0, 4_250.0)),
+            Tank(
+                tank_id="tank-meoh-1",
+                name="甲醇储罐A",
+                substance="methanol",
+                substance_zh="甲醇",
+                tonnes=300.0,
+                at=(10_930.0, 4_240.0),
+            ),
+            Tank(
+                tank_id="tank-meoh-2",
+                name="甲醇储罐B",
+                substance="methanol",
+                substance_zh="甲醇",
+                tonnes=300.0,
+                at=(11_070.0, 4_250.0),
+            ),
         ),
     ),
 )

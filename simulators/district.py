@@ -25,6 +25,7 @@ from simulators.roads import SPEED_KMH, Network, Road, build_network
 from simulators.shapes import XY, blob, lonlat, to_lonlat
 from simulators.terrain import Terrain, build_terrain
 
+LEAST_M2 = 4_000.0  # smaller scraps of a cut polygon are not drawn
 SEED = 20190809  # the night of Lekima's landfall
 NAME_ZH, NAME_EN = "椒湾示范区", "Jiaowan demonstration district"
 _PLACES: tuple[tuple[str, str, XY, str], ...] = (
@@ -64,7 +65,7 @@ class District:
         """Field units at their quarters, in the shape of `command_center.model.Unit`."""
         homes = {station.station_id: station for station in STATIONS}
         taken: dict[str, int] = {}
-        units = []
+        units: list[dict[str, Any]] = []
         for spec in UNITS:
             slot = taken[spec.station] = taken.get(spec.station, -1) + 1
             x, y = homes[spec.station].at
@@ -158,7 +159,7 @@ def _point(feature_id: str, at: XY, **properties: Any) -> Feature:
     return Feature(feature_id=feature_id, geometry=Point(*lonlat(*at)), properties=properties)
 
 
-def _polygons(prefix: str, geometry: BaseGeometry, least_m2: float = 4_000.0, **properties: Any) -> list[Feature]:
+def _polygons(prefix: str, geometry: BaseGeometry, least_m2: float, **properties: Any) -> list[Feature]:
     parts = [part for part in getattr(geometry, "geoms", [geometry]) if part.geom_type == "Polygon"]
     return [
         _feature(f"{prefix}-{n}", part, **properties)
@@ -169,17 +170,29 @@ def _polygons(prefix: str, geometry: BaseGeometry, least_m2: float = 4_000.0, **
 def _map_layers(terrain: Terrain, network: Network, rng: np.random.Generator) -> dict[str, tuple[Feature, ...]]:
     layers: dict[str, list[Feature]] = {
         "district": [
-            _feature("district-339900", shapely.union_all([terrain.district, *terrain.islands]), code=AREA, name_zh=NAME_ZH, name_en=NAME_EN)
+            _feature(
+                "district-339900",
+                shapely.union_all([terrain.district, *terrain.islands]),
+                code=AREA,
+                name_zh=NAME_ZH,
+                name_en=NAME_EN,
+            )
         ],
-        "sea": _polygons("sea", terrain.sea, **{"class": "sea", "name_zh": "椒湾", "name_en": "Jiaowan Bay"}),
+        "sea": _polygons("sea", terrain.sea, LEAST_M2, **{"class": "sea", "name_zh": "椒湾", "name_en": "Jiaowan Bay"}),
         "coast": [_feature(f"coast-{n}", line, **{"class": "coast"}) for n, line in enumerate(terrain.coast, start=1)],
         "river": _river(terrain),
         "landuse": _landuse(terrain, network, rng),
-        "railway": [_feature("railway-1", terrain.railway, name_zh="沿海铁路", name_en="Coastal railway", **{"class": "railway"})],
+        "railway": [
+            _feature(
+                "railway-1", terrain.railway, name_zh="沿海铁路", name_en="Coastal railway", **{"class": "railway"}
+            )
+        ],
         "roads": [_road(road) for road in network.roads],
         "bridges": [_crossing(road, road.bridge, n, "bridge") for n, road in enumerate(network.bridges, start=1)],
         "underpasses": [
-            _crossing(road, road.underpass, n, "underpass", device_id=f"wg-underpass-{n}", camera_id=f"cam-underpass-{n}")
+            _crossing(
+                road, road.underpass, n, "underpass", device_id=f"wg-underpass-{n}", camera_id=f"cam-underpass-{n}"
+            )
             for n, road in enumerate(network.underpasses, start=1)
         ],
         "villages": _villages(rng),
@@ -188,7 +201,10 @@ def _map_layers(terrain: Terrain, network: Network, rng: np.random.Generator) ->
             _point(f"shelter-{n}", at, name_zh=name, capacity=capacity)
             for n, (name, at, capacity) in enumerate(SHELTERS, start=1)
         ],
-        "stations": [_point(s.station_id, s.at, name_zh=s.name, units=[u.unit_id for u in UNITS if u.station == s.station_id]) for s in STATIONS],
+        "stations": [
+            _point(s.station_id, s.at, name_zh=s.name, units=[u.unit_id for u in UNITS if u.station == s.station_id])
+            for s in STATIONS
+        ],
         "places": [
             _point(f"place-{n}", at, name_zh=zh, name_en=en, **{"class": kind})
             for n, (zh, en, at, kind) in enumerate(_PLACES, start=1)
@@ -200,8 +216,12 @@ def _map_layers(terrain: Terrain, network: Network, rng: np.random.Generator) ->
 def _river(terrain: Terrain) -> list[Feature]:
     return [
         _feature("river-main", terrain.river_water, name_zh="椒湾江", name_en="Jiaowan River", **{"class": "river"}),
-        *_polygons("river-nanxi", terrain.tributary_water, name_zh="南溪", name_en="Nanxi", **{"class": "tributary"}),
-        _feature("reservoir-1", terrain.reservoir, name_zh="库前水库", name_en="Kuqian reservoir", **{"class": "reservoir"}),
+        *_polygons(
+            "river-nanxi", terrain.tributary_water, LEAST_M2, name_zh="南溪", name_en="Nanxi", **{"class": "tributary"}
+        ),
+        _feature(
+            "reservoir-1", terrain.reservoir, name_zh="库前水库", name_en="Kuqian reservoir", **{"class": "reservoir"}
+        ),
         _feature("river-main-axis", terrain.river, name_zh="椒湾江", **{"class": "centreline"}),
         _feature("river-nanxi-axis", terrain.tributary, name_zh="南溪", **{"class": "centreline"}),
     ]
@@ -212,8 +232,8 @@ def _landuse(terrain: Terrain, network: Network, rng: np.random.Generator) -> li
     land = shapely.union_all([terrain.district, *terrain.islands])
     blocks = _blocks(terrain, network)
     return [
-        *_polygons("land", land, **{"class": "land"}),
-        *_polygons("flat", terrain.tidal_flat, **{"class": "tidal_flat"}),
+        *_polygons("land", land, LEAST_M2, **{"class": "land"}),
+        *_polygons("flat", terrain.tidal_flat, LEAST_M2, **{"class": "tidal_flat"}),
         *_polygons("hill", terrain.hills, 50_000.0, **{"class": "hill"}),
         *[
             _feature(f"block-{n}", block, **{"class": "block", "use": use})
@@ -243,7 +263,12 @@ def _road(road: Road) -> Feature:
         "class": road.road_class,
         "name_zh": road.name,
     }
-    for name, value in (("oneway", road.oneway), ("bridge", bool(road.bridge)), ("underpass", bool(road.underpass)), ("overpass", road.overpass)):
+    for name, value in (
+        ("oneway", road.oneway),
+        ("bridge", bool(road.bridge)),
+        ("underpass", bool(road.underpass)),
+        ("overpass", road.overpass),
+    ):
         if value:
             properties[name] = True
     # Not simplified: the graph joins edges by their end points.
@@ -264,21 +289,42 @@ def _villages(rng: np.random.Generator) -> list[Feature]:
     for number, (zh, en, at, people) in enumerate(VILLAGES, start=1):
         size = 120.0 + people * 0.13
         outline = blob(at, size * 1.25, size, rng, rough=0.3, turn=float(rng.uniform(0, 3)))
-        features.append(_feature(f"village-{number}", outline, name_zh=zh, name_en=en, population=people, **{"class": "village"}))
+        features.append(
+            _feature(f"village-{number}", outline, name_zh=zh, name_en=en, population=people, **{"class": "village"})
+        )
     return features
 
 
 def _chem_park() -> list[Feature]:
-    fence = shapely.Polygon([(8_200, 2_950), (9_300, 3_020), (10_500, 3_570), (11_750, 3_880), (11_750, 4_620), (8_200, 4_170)])
-    features = [_feature("chem-park", fence, name_zh="湾北化工园区", name_en="Wanbei Chemical Park", **{"class": "park"})]
+    fence = shapely.Polygon(
+        [(8_200, 2_950), (9_300, 3_020), (10_500, 3_570), (11_750, 3_880), (11_750, 4_620), (8_200, 4_170)]
+    )
+    features = [
+        _feature("chem-park", fence, name_zh="湾北化工园区", name_en="Wanbei Chemical Park", **{"class": "park"})
+    ]
     for plant in PLANTS:
         (x, y), (w, h) = plant.centre, plant.size_m
         yard = shapely.affinity.rotate(box(x - w / 2, y - h / 2, x + w / 2, y + h / 2), 9.0)
         features.append(
-            _feature(plant.plant_id, yard, name_zh=plant.name, name_en=plant.name_en, control_room_phone=plant.phone, **{"class": "plant"})
+            _feature(
+                plant.plant_id,
+                yard,
+                name_zh=plant.name,
+                name_en=plant.name_en,
+                control_room_phone=plant.phone,
+                **{"class": "plant"},
+            )
         )
         features += [
-            _point(tank.tank_id, tank.at, name_zh=tank.name, substance=tank.substance, tonnes=tank.tonnes, plant_id=plant.plant_id, **{"class": "tank"})
+            _point(
+                tank.tank_id,
+                tank.at,
+                name_zh=tank.name,
+                substance=tank.substance,
+                tonnes=tank.tonnes,
+                plant_id=plant.plant_id,
+                **{"class": "tank"},
+            )
             for tank in plant.tanks
         ]
     return features

@@ -19,10 +19,17 @@ from simulators.shapes import XY, lonlat
 from simulators.terrain import Terrain
 
 AREA = "339900"
+RING_M = 32.0  # detectors around a tank: GB/T 50493 asks for cover, not for a distance
 VENDORS = {"haichuan": "海川水文仪表", "anxin": "安芯气体检测", "tianmu": "天目视讯", "qixiang": "启象气象"}
 # Reporting intervals in city seconds. Three silent intervals are a NO_DATA, which at 60x must still be several machine
 # seconds, or a busy demo machine would cry wolf.
-INTERVAL_S = {"water_gauge": 300.0, "rain_wind_station": 300.0, "air_station": 600.0, "gas_detector": 180.0, "camera": 600.0}
+INTERVAL_S = {
+    "water_gauge": 300.0,
+    "rain_wind_station": 300.0,
+    "air_station": 600.0,
+    "gas_detector": 180.0,
+    "camera": 600.0,
+}
 
 _DEMO = "演示阈值表"
 UNDERPASS_DEPTH_M = {"blue": 0.10, "yellow": 0.15, "orange": 0.27, "red": 0.50}
@@ -134,8 +141,17 @@ def _water_gauges(terrain: Terrain, network: Network) -> list[Device]:
                     name,
                     (point.x, point.y),
                     "haichuan",
-                    thresholds={"stage_m": _rising(level_table(gauge), 0.10, f"{_DEMO}：蓝≈警戒以下，黄≈警戒水位，橙≈保证水位，红≈历史最高")},
-                    attributes={"river": river, "datum": "1985国家高程基准", "gauge_zero_m": gauge.bed_m, "property": "stage_m"},
+                    thresholds={
+                        "stage_m": _rising(
+                            level_table(gauge), 0.10, f"{_DEMO}：蓝≈警戒以下，黄≈警戒水位，橙≈保证水位，红≈历史最高"
+                        )
+                    },
+                    attributes={
+                        "river": river,
+                        "datum": "1985国家高程基准",
+                        "gauge_zero_m": gauge.bed_m,
+                        "property": "stage_m",
+                    },
                 )
             )
     devices.append(
@@ -157,7 +173,11 @@ def _water_gauges(terrain: Terrain, network: Network) -> list[Device]:
                 f"{road.underpass}积水计",
                 road.middle,
                 "haichuan",
-                thresholds={"depth_m": _rising(UNDERPASS_DEPTH_M, 0.03, f"{_DEMO}：0.15 m 为 GB 50014 道路积水限值，0.27 m 车辆熄火")},
+                thresholds={
+                    "depth_m": _rising(
+                        UNDERPASS_DEPTH_M, 0.03, f"{_DEMO}：0.15 m 为 GB 50014 道路积水限值，0.27 m 车辆熄火"
+                    )
+                },
                 attributes={"datum": "路面最低点", "road_edges": [road.road_id], "property": "depth_m"},
             )
         )
@@ -198,17 +218,33 @@ def _gas_detectors() -> list[Device]:
                 devices += _ring(plant, tank, count=4)
     plant = PLANTS[0]
     for number, (dx, dy) in enumerate(((-300.0, 60.0), (280.0, 130.0)), start=1):
-        devices.append(_detector(f"gd-fence-{number}", f"{plant.name}厂界{number}号", (plant.centre[0] + dx, plant.centre[1] + dy), plant, plant.tanks[0]))
+        devices.append(
+            _detector(
+                f"gd-fence-{number}",
+                f"{plant.name}厂界{number}号",
+                (plant.centre[0] + dx, plant.centre[1] + dy),
+                plant,
+                plant.tanks[0],
+            )
+        )
     return devices
 
 
 def _ring(plant: Plant, tank: Tank, *, count: int) -> list[Device]:
-    """Detectors around a tank at 20 m, the quadrants turned so that a leak rarely meets one head-on."""
+    """Detectors around a tank, the quadrants turned so that a leak rarely meets one head-on."""
     found = []
     for k in range(count):
         angle = 2 * math.pi * (k + 0.2) / count
-        at = (tank.at[0] + 20.0 * math.cos(angle), tank.at[1] + 20.0 * math.sin(angle))
-        found.append(_detector(f"gd-{tank.tank_id.removeprefix('tank-')}-{k + 1}", f"{tank.name}{'东北西南'[k]}侧探测器", at, plant, tank))
+        at = (tank.at[0] + RING_M * math.cos(angle), tank.at[1] + RING_M * math.sin(angle))
+        found.append(
+            _detector(
+                f"gd-{tank.tank_id.removeprefix('tank-')}-{k + 1}",
+                f"{tank.name}{'东北西南'[k]}侧探测器",
+                at,
+                plant,
+                tank,
+            )
+        )
     return found
 
 
@@ -250,9 +286,9 @@ def _cameras(terrain: Terrain, network: Network) -> list[Device]:
             ("湾华氯碱罐区摄像机", (8_960.0, 3_700.0)),
             ("海丰液氨罐区摄像机", (10_090.0, 4_060.0)),
             ("园区东门摄像机", (11_350.0, 4_350.0)),
-            ("海塘一号摄像机", (7_050.0, -5_000.0)),
-            ("海塘二号摄像机", (7_450.0, -7_300.0)),
-            ("岬门渔港摄像机", (15_100.0, 4_850.0)),
+            ("海塘一号摄像机", (6_700.0, -5_050.0)),
+            ("海塘二号摄像机", (7_000.0, -7_250.0)),
+            ("岬门渔港摄像机", (14_850.0, 4_780.0)),
             ("市民广场摄像机", (350.0, -2_500.0)),
             ("商业街摄像机", (-1_900.0, -1_900.0)),
             ("老城十字街摄像机", (-900.0, 2_800.0)),

@@ -67,7 +67,7 @@ class Hydrograph:
 
     def share(self, record_s: npt.ArrayLike) -> FloatArray:
         """Share of the peak flow (0..1) at seconds since the record's start; linear between rows, constant outside."""
-        return np.asarray(np.interp(record_s, self._seconds, self._share))
+        return np.asarray(np.interp(np.asarray(record_s, dtype=np.float64), self._seconds, self._share))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

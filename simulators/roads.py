@@ -23,7 +23,15 @@ STUB_M = 170.0  # a dead end shorter than this is an artefact of cutting lines a
 RAIL_CLEARANCE_M = 60.0
 UNDERPASS_HALF_M = 95.0  # ramps of an underpass below a railway
 BRIDGE_APPROACH_M = 25.0
-SPEED_KMH = {"expressway": 80.0, "arterial": 60.0, "ring": 60.0, "secondary": 45.0, "street": 35.0, "park": 30.0, "village": 30.0}
+SPEED_KMH = {
+    "expressway": 80.0,
+    "arterial": 60.0,
+    "ring": 60.0,
+    "secondary": 45.0,
+    "street": 35.0,
+    "park": 30.0,
+    "village": 30.0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +169,9 @@ def _draw(terrain: Terrain, rng: np.random.Generator) -> list[Drawn]:
     drawn = []
     for name, road_class, points, bridge, rail, crossing in _LINES:
         line = smooth(points, 80.0)
-        drawn.append(Drawn(name=name, road_class=road_class, line=line, bridge=bridge, rail=rail, crossing_name=crossing))
+        drawn.append(
+            Drawn(name=name, road_class=road_class, line=line, bridge=bridge, rail=rail, crossing_name=crossing)
+        )
     ring = Polygon(smooth(_RING, 80.0).coords)
     dry = terrain.river_water.buffer(160.0)
     names = (_EW_STREETS, _NS_STREETS)
@@ -175,12 +185,30 @@ def _draw(terrain: Terrain, rng: np.random.Generator) -> list[Drawn]:
     drawn += _grid(east, (3_900.0, -2_500.0), 0.0, 640.0, 560.0, "street", names)
     old = Polygon([(3_250, 1_000), (4_950, 1_250), (5_350, 2_700), (2_950, 2_650)])
     drawn += _grid(old, (4_100.0, 1_900.0), 0.12, 560.0, 520.0, "street", names)
-    polder = Polygon([(-6_900, -8_700), (6_900, -8_700), (6_500, -5_800), (3_000, -4_500), (900, -5_800), (-2_000, -5_900), (-7_100, -5_000)])
+    polder = Polygon(
+        [
+            (-6_900, -8_700),
+            (6_900, -8_700),
+            (6_500, -5_800),
+            (3_000, -4_500),
+            (900, -5_800),
+            (-2_000, -5_900),
+            (-7_100, -5_000),
+        ]
+    )
     drawn += _grid(polder, (0.0, -7_000.0), 0.03, 1_450.0, 950.0, "village", (["塘路"], ["横塘路"]))
     west = Polygon([(-9_300, -1_200), (-7_700, -1_000), (-7_500, 900), (-9_000, 600)])
     drawn += _grid(west, (-8_400.0, -300.0), 0.1, 900.0, 800.0, "village", (["溪东路"], ["溪西路"]))
     park = Polygon([(8_250, 2_980), (9_300, 3_050), (10_500, 3_600), (11_700, 3_900), (11_700, 4_800), (8_250, 4_300)])
-    drawn += _grid(park, (9_900.0, 3_700.0), 0.16, 520.0, 330.0, "park", (["园区一路", "园区三路", "园区五路"], ["园区二路", "园区四路", "园区六路"]))
+    drawn += _grid(
+        park,
+        (9_900.0, 3_700.0),
+        0.16,
+        520.0,
+        330.0,
+        "park",
+        (["园区一路", "园区三路", "园区五路"], ["园区二路", "园区四路", "园区六路"]),
+    )
     return drawn
 
 

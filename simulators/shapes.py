@@ -77,7 +77,9 @@ def ragged(line: LineString, rng: np.random.Generator, amplitude_m: float, depth
     return LineString(points)
 
 
-def blob(centre: XY, rx_m: float, ry_m: float, rng: np.random.Generator, *, rough: float = 0.16, turn: float = 0.0) -> Polygon:
+def blob(
+    centre: XY, rx_m: float, ry_m: float, rng: np.random.Generator, *, rough: float = 0.16, turn: float = 0.0
+) -> Polygon:
     """A closed, lumpy ellipse of about the given radii."""
     angle = np.linspace(0.0, 2 * math.pi, 96, endpoint=False)
     radius = np.ones_like(angle)

@@ -40,7 +40,16 @@ _TRIBUTARY: list[XY] = [
     (-14300, -6600), (-12900, -5900), (-12100, -4700), (-11000, -4400), (-10300, -3200), (-9100, -3000), (-8300, -1900),
     (-7400, -1500), (-6900, -500), (-6350, 300), (-5900, 1350),
 ]  # fmt: skip
-_RAILWAY: list[XY] = [(-3400, -10200), (-2700, -7500), (-1750, -4200), (-1250, -1500), (-950, 1000), (-750, 3300), (-150, 6000), (700, 9600)]
+_RAILWAY: list[XY] = [
+    (-3400, -10200),
+    (-2700, -7500),
+    (-1750, -4200),
+    (-1250, -1500),
+    (-950, 1000),
+    (-750, 3300),
+    (-150, 6000),
+    (700, 9600),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +91,9 @@ def build_terrain(rng: np.random.Generator) -> Terrain:
         blob((18_600.0, 2_300.0), 480.0, 760.0, rng, rough=0.35, turn=-0.4),
     ]
     river = smooth(_RIVER, 70.0)
-    river_water = tapered(river, [(0.0, 90.0), (0.25, 130.0), (0.5, 200.0), (0.7, 300.0), (0.82, 420.0), (0.92, 1_000.0), (1.0, 3_400.0)])
+    river_water = tapered(
+        river, [(0.0, 90.0), (0.25, 130.0), (0.5, 200.0), (0.7, 300.0), (0.82, 420.0), (0.92, 1_000.0), (1.0, 3_400.0)]
+    )
     tributary = smooth(_TRIBUTARY, 60.0)
     tributary_water = tapered(tributary, [(0.0, 22.0), (0.5, 45.0), (1.0, 85.0)])
 
@@ -90,7 +101,9 @@ def build_terrain(rng: np.random.Generator) -> Terrain:
     # The estuary belongs to the river as far as the bar between the two heads.
     sea = sea_side.intersection(frame).difference(shapely.union_all(islands))
     river_land = river_water.intersection(mainland)
-    river_land = max(river_land.geoms, key=lambda part: part.area) if isinstance(river_land, MultiPolygon) else river_land
+    river_land = (
+        max(river_land.geoms, key=lambda part: part.area) if isinstance(river_land, MultiPolygon) else river_land
+    )
     flat = mainland.buffer(550.0).intersection(sea).difference(box(3_000.0, -1_700.0, 24_000.0, 1_500.0))
 
     hills = shapely.union_all(
@@ -115,7 +128,11 @@ def build_terrain(rng: np.random.Generator) -> Terrain:
         islands=islands,
         sea=sea,
         tidal_flat=flat,
-        coast=[_inside(south_shore, frame), _inside(north_shore, frame), *(LineString(i.exterior.coords) for i in islands)],
+        coast=[
+            _inside(south_shore, frame),
+            _inside(north_shore, frame),
+            *(LineString(i.exterior.coords) for i in islands),
+        ],
         river=substring(river, 0, river.project(shapely.Point(6_000.0, -150.0))),
         river_water=river_land,
         tributary=tributary,
