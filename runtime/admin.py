@@ -69,11 +69,15 @@ async def list_devices(settings: Settings) -> list[dict[str, Any]]:
             "device_id": d.device_id,
             "kind": d.kind,
             "name": d.name,
-            "status": {True: "online", False: "offline"}.get(online.get(d.device_id, None), "unknown"),
+            "status": _status(online.get(d.device_id)),
             "latest": latest.get(d.device_id, {}),
         }
         for d in sorted(register.devices, key=lambda d: d.device_id)
     ]
+
+
+def _status(online: bool | None) -> str:
+    return "unknown" if online is None else "online" if online else "offline"
 
 
 async def check_device(settings: Settings, device_id: str) -> dict[str, Any] | None:

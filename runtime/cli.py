@@ -212,9 +212,9 @@ def devices_add(document: Path, data_dir: DataDir = None) -> None:
 @rules_app.command("check")
 def rules_check(files: list[Path], as_json: AsJson = False) -> None:
     """Refuse a wrong rule document with file, line and reason."""
-    from rules.check import check_files
+    from rules.check import check
 
-    _report(check_files(files), as_json)
+    _report([checked.line for checked in check(files) if checked.problem], as_json)
 
 
 @plans_app.command("check")

@@ -18,7 +18,8 @@ from runtime.centre import build_centre
 from runtime.credentials import CANARY_ID, BrokerCredentials
 from runtime.secrets import ServiceSecrets, password, read_json, write_json
 from runtime.settings import Settings
-from simulators.district import AREA, District, generate
+from simulators.district import District, generate
+from simulators.placement import AREA
 from storage.command import PostgresStore
 from storage.database import Database
 from storage.features import FeatureStore
@@ -61,6 +62,8 @@ async def seed_demo(database: Database, settings: Settings, clock: Clock, secret
     await _devices(database, settings, clock, secrets, [*district.devices(), canary_device(lon, lat, AREA)])
     await _users(database, settings, clock, [msgspec.convert(user, User) for user in district.users()])
     await _units(database, clock, district)
+    chain = [{"username": person["username"], "name": person["name"]} for person in district.duty_chain()]
+    write_json(settings.data_dir / "duty.json", chain)
 
 
 async def _devices(

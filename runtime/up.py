@@ -12,16 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import httpx
 import structlog
 
+from devices.clock import ClockKind
 from devices.models import load_models
 from runtime import clock as clocks
 from runtime.context import clear_ready, wait_ready
 from runtime.credentials import BrokerCredentials
 from runtime.embedded.mosquitto import BrokerKind, MosquittoBroker
 from runtime.embedded.postgres import EmbeddedPostgres
+from runtime.layers import export_layers
 from runtime.secrets import read_json, service_secrets, write_json
 from runtime.seed import seed_admin, seed_demo
 from runtime.settings import Settings, save
@@ -148,7 +151,7 @@ class Up:
         )
         supervisor.lock()
         start_clock(settings)
-        self.certificates = ensure_certificates(settings.data_dir, _hosts(settings))
+        self.certificates = ensure_certificates(settings.data_dir, public_hosts(settings))
         await asyncio.to_thread(self._prepare)
         supervisor.add(self._children())
         stopped = asyncio.create_task(stop.wait(), name="stop-signal")
@@ -227,6 +230,7 @@ class Up:
                 await seed_demo(database, self.settings, clock, self.secrets)
             else:
                 await seed_admin(database, self.settings, clock, self.secrets)
+            await export_layers(database, clock, self.settings.data_dir / "layers")
             if self._embedded_broker is not None:
                 register = RegistryStore(database, clock, load_models())
                 accounts = await BrokerCredentials(self.settings, self.secrets, register).accounts()
@@ -283,7 +287,7 @@ class Up:
         http = f"http://127.0.0.1:{settings.port}"
         return Ready(
             http=http,
-            https=f"https://{_hosts(settings)[0]}:{settings.https_port}",
+            https=f"https://{public_hosts(settings)[0]}:{settings.https_port}",
             wall=f"{http}/wall",
             data_dir=str(settings.data_dir),
             tenant=settings.tenant,
@@ -294,6 +298,6 @@ class Up:
         )
 
 
-def _hosts(settings: Settings) -> list[str]:
+def public_hosts(settings: Settings) -> list[str]:
     named = [h.strip() for h in settings.public_hosts.split(",") if h.strip()]
     return [*named, "localhost", "127.0.0.1"] if named else ["127.0.0.1", "localhost"]

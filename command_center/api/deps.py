@@ -123,6 +123,7 @@ class ApiDeps:
     assets: Path | None = None  # web/dist
     ca_pem: Path | None = None  # where TLS is on
     metrics_token: str = ""
+    metrics_text: Callable[[], str] | None = None  # of all processes; None: this one's alone
     allowed_origins: Sequence[str] = field(default=())  # besides the host that the request names itself
     revocations: Path | None = None  # file that keeps revoked sessions over a restart
     node: str = "command"

@@ -138,7 +138,8 @@ async def prometheus(request: Request) -> Response:
     by_token = bool(token) and hmac.compare_digest(given.encode(), token.encode())
     if not by_token and not _loopback(address_of(request)):
         raise Problem(403, "forbidden", "metrics are for this machine or for the bearer of the metrics token")
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    text = deps_of(request).metrics_text
+    return Response(generate_latest() if text is None else text(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _loopback(address: str) -> bool:

@@ -1,0 +1,40 @@
+"""Registering a device for the HTTP door: the register, and the credential that is shown once.
+
+Implements `command_center.api.deps.Registers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from command_center.errors import Invalid
+from command_center.model import Actor
+from command_center.registers import RegisterService
+from devices.documents import DeviceWrong, parse_device
+from devices.models import load_models
+from devices.registry import Device
+from runtime.credentials import BrokerCredentials
+
+
+class Registers:
+    def __init__(self, service: RegisterService, credentials: BrokerCredentials) -> None:
+        self._service, self._credentials = service, credentials
+        self._models = load_models()
+
+    async def add_device(self, actor: Actor, document: Mapping[str, Any]) -> tuple[Device, str]:
+        """The device and its password. Raises Invalid naming every wrong field, Forbidden."""
+        try:
+            device = parse_device(dict(document), self._models)
+        except DeviceWrong as error:
+            raise Invalid(str(error)) from error
+        saved = await self._service.save_device(actor, device)
+        issued = await self._credentials.issue([saved.device_id])
+        return saved, issued[saved.device_id]
+
+    async def set_thresholds(
+        self, actor: Actor, device_id: str, prop: str, thresholds: Mapping[str, Any], *, source: str, approver: str
+    ) -> int:
+        return await self._service.set_thresholds(
+            actor, device_id, prop, dict(thresholds), source=source, approver=approver
+        )

@@ -1,0 +1,316 @@
+"""Role `command`: the live picture, the command centre, and the doors that people use."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets as random_secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from command_center.api.app import build_app
+from command_center.api.deps import ApiDeps
+from command_center.api.layers import StaticLayers
+from command_center.deadlines import OnDuty
+from command_center.errors import Unavailable
+from command_center.follower import DomainFollower
+from command_center.picture import PictureFollower
+from command_center.registers import RegisterService
+from command_center.service import EVENT_CHANNELS, CommandCenter
+from command_center.timers import TimerService
+from command_center.users import UserService
+from devices.models import load_models
+from gis.hub import Hub, PastEvent
+from rules.documents import activation, shipped
+from runtime import clock as clocks
+from runtime.canary import PROPERTY, Canary, Stage
+from runtime.centre import build_env
+from runtime.context import RoleContext
+from runtime.credentials import CANARY_ID, BrokerCredentials
+from runtime.embedded.mosquitto import MosquittoBroker
+from runtime.health import Health
+from runtime.layers import read_layers
+from runtime.metrics import all_metrics
+from runtime.registers import Registers
+from runtime.roles.rules import position_path
+from runtime.secrets import read_json
+from runtime.serving import Server, server
+from runtime.stepping import Stepper
+from runtime.tls import ensure_certificates
+from runtime.up import public_hosts
+from storage.command import PostgresStore
+from storage.database import Database
+from storage.errors import StorageError
+from storage.history import HistoryStore
+from storage.registry import RegistryStore
+from stream.owner import AppendClient
+from stream.reader import LogReader
+from stream.records import ControlBody, control
+from stream.registry_cache import load_registry
+
+log = structlog.get_logger()
+
+RETRY_S = 1.0
+BANNERS = {
+    "demo": {"zh": "演示 — 非真实数据，不对外发布", "en": "Demonstration: not real, nothing leaves this system"},
+    "exercise": {"zh": "演练 — 非真实事件，不对外发布", "en": "Exercise: not real, nothing leaves this system"},
+    "test": {"zh": "测试 — 非真实数据，不对外发布", "en": "Test: not real, nothing leaves this system"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rooms:
+    """What the parts of this role share."""
+
+    context: RoleContext
+    hub: Hub
+    database: Database
+    store: PostgresStore
+    appender: AppendClient
+    picture: PictureFollower
+    centre: CommandCenter
+    follower: DomainFollower
+    register: RegistryStore
+    registers: RegisterService
+    credentials: BrokerCredentials
+    canary: Canary
+    health: Health
+
+
+async def run(context: RoleContext) -> None:
+    settings = context.settings
+    with contextlib.ExitStack() as stack:
+        picture_reader = LogReader(settings.log_dir)
+        domain_reader = LogReader(settings.log_dir)
+        stack.callback(picture_reader.close)
+        stack.callback(domain_reader.close)
+        async with (
+            Database(settings.database, settings.tenant) as database,
+            AppendClient(settings.append_socket) as appender,
+        ):
+            await _serve(_build(context, database, appender, picture_reader, domain_reader))
+
+
+def _build(
+    context: RoleContext,
+    database: Database,
+    appender: AppendClient,
+    picture_reader: LogReader,
+    domain_reader: LogReader,
+) -> _Rooms:
+    settings, clock = context.settings, context.clock
+    run_id = clocks.read_state(settings.run_dir / "clock.json").run_id
+    hub = Hub(epoch=random_secrets.token_hex(4))
+    store = PostgresStore(database)
+    registry, _ = load_registry(domain_reader)
+    follower: DomainFollower
+    canary = _canary(context, database, lambda: picture)
+    health = Health(settings.run_dir, canary, last_resort_broker=settings.broker_protocol == "3.1.1")
+    picture = PictureFollower(
+        picture_reader,
+        hub,
+        load_registry(picture_reader)[0],
+        picture_reader,
+        clock,
+        run_id=run_id,
+        stored_position=lambda: follower.position or None,
+        health=health.board,
+    )
+    env = build_env(
+        read_layers(settings.data_dir / "layers"),
+        clock,
+        registry,
+        duty_chain=_duty_chain(settings.data_dir),
+        live_depth=lambda device_id: _depth(picture, device_id),
+    )
+    centre = CommandCenter(store=store, append=appender, env=env, emit=picture.on_change)
+    follower = DomainFollower(domain_reader, store, env, picture.on_change)
+    register = RegistryStore(database, clock, load_models())
+    return _Rooms(
+        context=context,
+        hub=hub,
+        database=database,
+        store=store,
+        appender=appender,
+        picture=picture,
+        centre=centre,
+        follower=follower,
+        register=register,
+        registers=RegisterService(register, appender, registry),
+        credentials=BrokerCredentials(settings, context.secrets, register),
+        canary=canary,
+        health=health,
+    )
+
+
+async def _serve(rooms: _Rooms) -> None:
+    context, settings = rooms.context, rooms.context.settings
+    app = build_app(_deps(rooms))
+    certificates = await asyncio.to_thread(ensure_certificates, settings.data_dir, public_hosts(settings))
+    plain = server(app, host="127.0.0.1", port=settings.port)
+    secure = server(
+        app, host=settings.host, port=settings.https_port, cert=certificates.cert_pem, key=certificates.key_pem
+    )
+    broker = MosquittoBroker(settings.data_dir, port=settings.broker_port, tenant=settings.tenant)
+    # Services run beside the servers: one that dies ends the process, which the supervisor starts again.
+    async with asyncio.TaskGroup() as group:
+        group.create_task(rooms.picture.run(), name="picture")
+        group.create_task(rooms.follower.run(), name="domain")
+        group.create_task(TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change).run(), name="timers")
+        group.create_task(_load_domain(rooms), name="load-domain")
+        group.create_task(_open_registers(rooms), name="open-registers")
+        group.create_task(rooms.credentials.run(broker.password_file), name="broker-credentials")
+        group.create_task(rooms.canary.run(), name="canary")
+        group.create_task(rooms.health.run(lambda: rooms.picture), name="health")
+        serving = [
+            group.create_task(plain.serve(), name="http"),
+            group.create_task(secure.serve(), name="https"),
+        ]
+        group.create_task(_say_ready(context, [plain, secure]), name="ready")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await app.state.live.drain()
+            for one in (plain, secure):
+                one.should_exit = True
+            await asyncio.gather(*serving, return_exceptions=True)
+
+
+async def _say_ready(context: RoleContext, servers: Sequence[Server]) -> None:
+    while not all(one.started for one in servers):
+        await asyncio.sleep(0.02)
+    context.ready()
+
+
+async def _load_domain(rooms: _Rooms) -> None:
+    """Give the picture what the database holds: at the start, and each time the database comes back."""
+    loaded = False
+    while True:
+        try:
+            if not loaded:
+                rooms.picture.load_domain(*await rooms.centre.picture())
+                loaded = True
+            else:
+                await rooms.database.ping()
+        except (Unavailable, StorageError):
+            loaded = False
+        await asyncio.sleep(RETRY_S)
+
+
+async def _open_registers(rooms: _Rooms) -> None:
+    """Append what the register changed while no log was open; activate the shipped rules of a tenant that is not real."""
+    while True:
+        try:
+            await rooms.registers.flush()
+            break
+        except (Unavailable, StorageError):
+            await asyncio.sleep(RETRY_S)
+    if not rooms.context.settings.real:
+        data = activation(shipped(), author="citybrain", approver="citybrain-demo", source="rules/documents")
+        versions = "-".join(sorted(str(row["version"])[:8] for row in data["activate"]))
+        await rooms.appender.append(
+            [control(ControlBody(id=f"rules-{versions}", type="rules", actor="seed", data=data))]
+        )
+
+
+def _deps(rooms: _Rooms) -> ApiDeps:
+    context, settings = rooms.context, rooms.context.settings
+    state = clocks.read_state(settings.run_dir / "clock.json")
+    stepper = Stepper(context, rooms.picture, rooms.follower) if state.kind == "stepped" else None
+    return ApiDeps(
+        tenant=settings.tenant,
+        run_id=state.run_id,
+        clock=context.clock,
+        tick_us=state.tick_us,
+        facade=rooms.centre,
+        users=UserService(rooms.store, context.clock),
+        hub=rooms.hub,
+        picture=rooms.picture,
+        signing_key=context.secrets.signing_key.encode(),
+        history=HistoryStore(rooms.database),
+        registers=Registers(rooms.registers, rooms.credentials),
+        layers=StaticLayers(settings.data_dir / "layers"),
+        load_history=lambda channel, since, limit: _history(rooms.centre, channel, since, limit),
+        rules=lambda: [msgspec.to_builtins(document) for document in shipped()],
+        readiness=rooms.health.readiness,
+        advance=None if stepper is None else stepper.advance,
+        banner=BANNERS.get(settings.tenant_kind),
+        assets=Path(__file__).resolve().parents[2] / "web" / "dist",
+        ca_pem=settings.data_dir / "tls" / "ca.pem",
+        metrics_token=context.secrets.metrics_token,
+        metrics_text=lambda: all_metrics(settings.run_dir, own_role="command"),
+        revocations=settings.data_dir / "run" / "revoked.json",
+    )
+
+
+async def _history(centre: CommandCenter, channel: str, since: int, limit: int) -> Sequence[PastEvent] | None:
+    """Events of the database's channels after `since`, all of them or None."""
+    if channel not in EVENT_CHANNELS:
+        return None
+    changes = await centre.events_since(channel, since, limit + 1)
+    if len(changes) > limit:
+        return None
+    return [
+        PastEvent(
+            seq=c.seq, kind=c.kind, id=c.id, rev=c.rev, data=c.data, t_us=c.at_us, owner=str(c.data.get("unit_id", ""))
+        )
+        for c in changes
+    ]
+
+
+def _canary(context: RoleContext, database: Database, picture: Callable[[], PictureFollower]) -> Canary:
+    settings = context.settings
+    history = HistoryStore(database)
+    seen_at: dict[float, int] = {}
+
+    async def at_picture() -> float | None:
+        found = picture().latest_of(CANARY_ID).get(PROPERTY)
+        if found is None:
+            return None
+        beat = float(found[0])
+        seen_at.setdefault(beat, picture().position)
+        for old in sorted(seen_at)[:-8]:
+            del seen_at[old]
+        return beat
+
+    async def at_rules() -> float | None:
+        path = position_path(settings.run_dir)
+        position = int(path.read_text()) if path.exists() else 0
+        return max((beat for beat, where in seen_at.items() if where <= position), default=None)
+
+    async def at_database() -> float | None:
+        values = await history.latest([CANARY_ID])
+        return max((v.result for v in values if v.property == PROPERTY and v.result is not None), default=None)
+
+    return Canary(
+        host=settings.broker_host,
+        port=settings.broker_port,
+        device_id=CANARY_ID,
+        password=context.secrets.canary,
+        tenant=settings.tenant,
+        clock=context.clock,
+        stages=[
+            Stage(name="picture", seen=at_picture),
+            Stage(name="rules", seen=at_rules),
+            Stage(name="database", seen=at_database, away=(StorageError,)),
+        ],
+    )
+
+
+def _duty_chain(data_dir: Path) -> list[OnDuty]:
+    found = read_json(data_dir / "duty.json")
+    return [] if found is None else msgspec.convert(found, list[OnDuty])
+
+
+def _depth(picture: PictureFollower, device_id: str) -> tuple[float, int] | None:
+    """The newest water depth of a gauge, with its phenomenon time."""
+    found: Mapping[str, Sequence[Any]] = picture.latest_of(device_id)
+    if "depth_m" not in found:
+        return None
+    value, _, t_us = found["depth_m"]
+    return float(value), int(t_us)
