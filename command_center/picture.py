@@ -94,6 +94,7 @@ class _Saved(msgspec.Struct, kw_only=True):
     devices: dict[str, DeviceLive]
     alarms: list[OpenAlarm]
     bulletins: list[Bulletin]
+    ring_seq: int
     ring_floor: int
     ring: list[tuple[int, bool, str, bytes]]
     domain_seq: int
@@ -413,7 +414,7 @@ class PictureFollower:
     async def save(self) -> None:
         """Write the snapshot; the next one is due in half a minute."""
         self._next_save_s = self._now_s() + SNAPSHOT_EVERY_S
-        floor, ring = self.alarms.channel.dump(RING_KEPT)
+        seq, floor, ring = self.alarms.channel.dump(RING_KEPT)
         saved = _Saved(
             version=SNAPSHOT_VERSION,
             at_us=self.devices.now_us,
@@ -421,6 +422,7 @@ class PictureFollower:
             devices=self.devices.live,
             alarms=list(self.alarms.alarms.values()),
             bulletins=list(self._bulletins.values()),
+            ring_seq=seq,
             ring_floor=floor,
             ring=ring,
             domain_seq=self._tasks_channel.seq,
@@ -452,8 +454,7 @@ class PictureFollower:
         self.position = position
         self.devices.now_us, self.devices.quiet_from_us = saved.at_us, saved.quiet_from_us
         self.devices.live = saved.devices
-        self.alarms.channel.restore(saved.ring_floor, saved.ring)
-        self.alarms.channel.seq = max(self.alarms.channel.seq, *(a.position for a in saved.alarms), 0)
+        self.alarms.channel.restore(saved.ring_seq, saved.ring_floor, saved.ring)
         self.alarms.restore(saved.alarms, self._now_s())
         for alarm in saved.alarms:
             self.devices.alarm(alarm.condition)

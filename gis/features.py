@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import shapely
-import shapely.ops
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from gis.points import haversine_m
+from gis.points import FloatArray, local_xy_m
 
 DECIMALS = 6  # 0.1 m: finer than any position that we receive
 
@@ -27,6 +27,8 @@ class Feature:
         if self.geometry.is_empty:
             raise ValueError(f"feature {self.feature_id!r} has an empty geometry")
         west, south, east, north = self.geometry.bounds
+        if not np.isfinite(shapely.get_coordinates(self.geometry)).all():
+            raise ValueError(f"feature {self.feature_id!r} has a coordinate that is not a finite number")
         if west < -180 or east > 180 or south < -90 or north > 90:
             raise ValueError(f"feature {self.feature_id!r} is not in degrees lon, lat: bounds {self.geometry.bounds}")
 
@@ -37,11 +39,22 @@ def feature_from_geojson(document: Mapping[str, Any]) -> Feature:
         raise ValueError(f"expected a GeoJSON Feature, got type {document.get('type')!r}")
     if document.get("geometry") is None:
         raise ValueError(f"feature {document.get('id')!r} has no geometry")
-    identifier = document.get("id") or (document.get("properties") or {}).get("id")
-    if not identifier:
+    properties = document.get("properties") or {}
+    known = isinstance(properties, Mapping)
+    identifier = document.get("id")
+    if identifier is None:
+        identifier = properties.get("id") if known else None
+    if identifier is None or identifier == "":
         raise ValueError("feature has neither a top-level id nor properties.id")
-    geometry = shape(document["geometry"])
-    return Feature(feature_id=str(identifier), geometry=geometry, properties=dict(document.get("properties") or {}))
+    try:
+        properties = dict(properties)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"feature {identifier!r}: properties must be an object, got {properties!r}") from error
+    try:
+        geometry = shape(document["geometry"])
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
+        raise ValueError(f"feature {identifier!r} has a geometry that is not GeoJSON: {error}") from error
+    return Feature(feature_id=str(identifier), geometry=geometry, properties=properties)
 
 
 def feature_to_geojson(feature: Feature) -> dict[str, Any]:
@@ -77,15 +90,21 @@ class FeatureIndex:
         return self.intersecting(shapely.Point(lon, lat))
 
     def within_m(self, lon: float, lat: float, radius_m: float) -> list[tuple[Feature, float]]:
-        """Features whose nearest vertex-to-point distance is at most `radius_m`, with that distance, nearest first."""
-        point = shapely.Point(lon, lat)
-        degrees = radius_m / 111_195.0
+        """Features at most `radius_m` from the point, with their distance in metres, nearest first; 0 inside a polygon.
+
+        Measured on a plane through the point: error under 0.1 % up to 50 km (see `local_xy_m`).
+        """
+        degrees = radius_m * 1.001 / 111_195.0
         stretch = 1.0 / max(0.01, math.cos(math.radians(lat)))  # a degree of longitude is shorter than one of latitude
         box = shapely.box(lon - degrees * stretch, lat - degrees, lon + degrees * stretch, lat + degrees)
+        here = shapely.Point(0.0, 0.0)
+
+        def plane(coordinates: FloatArray) -> FloatArray:
+            return np.column_stack(local_xy_m(coordinates[:, 0], coordinates[:, 1], lon, lat))
+
         found = []
         for feature in self.intersecting(box):
-            near, _ = shapely.ops.nearest_points(feature.geometry, point)
-            distance_m = float(haversine_m(near.x, near.y, lon, lat))
+            distance_m = float(shapely.transform(feature.geometry, plane).distance(here))
             if distance_m <= radius_m:
                 found.append((feature, distance_m))
         return sorted(found, key=lambda pair: (pair[1], pair[0].feature_id))

@@ -445,24 +445,24 @@ class EventChannel:
         self._wakes.add(wake)
         return lambda: self._wakes.discard(wake)
 
-    def dump(self, last: int) -> tuple[int, list[tuple[int, bool, str, bytes]]]:
-        """The newest events of the ring and the sequence from which they are complete: resume then survives a restart."""
+    def dump(self, last: int) -> tuple[int, int, list[tuple[int, bool, str, bytes]]]:
+        """(seq, floor, events): the newest events of the ring and from where they are complete; resume survives a restart."""
         events = list(self._ring)
         kept = events[-last:] if last else []
         floor = self._floor
         if len(kept) < len(events):
             before = events[len(events) - len(kept) - 1]
             floor = before.seq + (1 if before.side else 0)
-        return floor, [(e.seq, e.side, e.owner, e.data) for e in kept]
+        return self.seq, floor, [(e.seq, e.side, e.owner, e.data) for e in kept]
 
-    def restore(self, floor_seq: int, events: Iterable[tuple[int, bool, str, bytes]]) -> None:
-        """Take over a ring that `dump` wrote. Only before the first event."""
-        self.start_at(floor_seq)
-        for seq, side, owner, data in events:
+    def restore(self, seq: int, floor: int, events: Iterable[tuple[int, bool, str, bytes]]) -> None:
+        """Take over what `dump` gave. Only before the first event."""
+        self.start_at(seq)
+        self._floor = floor
+        for event_seq, side, owner, data in events:
             self._bytes += len(data)
-            self._ring.append(Event(self._next, seq, side, owner, data, "", b"", self._bytes))
+            self._ring.append(Event(self._next, event_seq, side, owner, data, "", b"", self._bytes))
             self._next += 1
-            self.seq = max(self.seq, seq)
 
 
 Channel = StateChannel | EventChannel

@@ -57,6 +57,9 @@ class RoadGraph:
         self._road_edges: dict[str, list[int]] = {}
         for index, edge in enumerate(self._edges):
             self._road_edges.setdefault(edge.road_id, []).append(index)
+        self._between: dict[tuple[int, int], list[_Edge]] = {}
+        for edge in self._edges:
+            self._between.setdefault((edge.tail, edge.head), []).append(edge)
         self._origin = (float(nodes[:, 0].mean()), float(nodes[:, 1].mean())) if len(nodes) else (0.0, 0.0)
         self._tree = cKDTree(np.column_stack(local_xy_m(nodes[:, 0], nodes[:, 1], *self._origin)))
 
@@ -83,14 +86,12 @@ class RoadGraph:
             return names[name]
 
         for feature in features:
-            if feature.geometry.geom_type != "LineString":
-                raise ValueError(f"road {feature.feature_id!r} is a {feature.geometry.geom_type}, expected LineString")
-            line = [(float(x), float(y)) for x, y in feature.geometry.coords]
+            line, speed_ms = _checked(feature)
             tail = node(str(feature.properties["from"]), line[0])
             head = node(str(feature.properties["to"]), line[-1])
             xs, ys = np.array(line).T
             length_m = float(haversine_m(xs[:-1], ys[:-1], xs[1:], ys[1:]).sum())
-            seconds = length_m / (float(feature.properties["speed_kmh"]) / 3.6)
+            seconds = length_m / speed_ms
             edges.append(
                 _Edge(
                     road_id=feature.feature_id,
@@ -206,8 +207,25 @@ class RoadGraph:
         )
 
     def _fastest(self, tail: int, head: int, shut: set[str]) -> _Edge:
-        between = [e for e in self._edges if e.tail == tail and e.head == head and e.road_id not in shut]
+        between = [e for e in self._between[tail, head] if e.road_id not in shut]
         return min(between, key=lambda e: (e.seconds, e.road_id))
+
+
+def _checked(feature: Feature) -> tuple[list[tuple[float, float]], float]:
+    """Coordinates and speed in m/s of a road. Raises ValueError naming what is wrong."""
+    name = f"road {feature.feature_id!r}"
+    if feature.geometry.geom_type != "LineString":
+        raise ValueError(f"{name} is a {feature.geometry.geom_type}, expected LineString")
+    missing = [key for key in ("from", "to", "speed_kmh") if feature.properties.get(key) in (None, "")]
+    if missing:
+        raise ValueError(f"{name} lacks {', '.join(missing)}")
+    try:
+        speed_kmh = float(feature.properties["speed_kmh"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: speed_kmh {feature.properties['speed_kmh']!r} is not a number") from error
+    if not 0.0 < speed_kmh < float("inf"):
+        raise ValueError(f"{name}: speed_kmh {speed_kmh} must be above 0")
+    return [(float(x), float(y)) for x, y, *_ in feature.geometry.coords], speed_kmh / 3.6
 
 
 def _without_repeats(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
