@@ -96,8 +96,12 @@ def gateway(payload: bytes) -> Decoded:
     if not isinstance(document, dict):
         decoded.problems.append(f"payload: expected an object of child device ids, got {shown(document)}")
         return decoded
+    if not document:
+        decoded.problems.append("payload: expected child device ids, got an empty object")
     for child, items in document.items():
         if isinstance(items, list):
+            if not items:
+                decoded.problems.append(f"{child}: expected readings, got an empty array")
             for index, item in enumerate(items):
                 _one(child, item, f"{child}[{index}]", decoded)
         else:
@@ -212,6 +216,8 @@ def _one(device_id: str, item: Any, path: str, decoded: Decoded) -> None:
     if not isinstance(values, dict):
         decoded.problems.append(f"{prefix}values: expected an object of property keys, got {shown(values)}")
         return
+    if not values:
+        decoded.problems.append(f"{prefix}values: expected at least one property key, got an empty object")
     decoded.samples.append(
         Sample(
             device_id=device_id,
@@ -269,7 +275,8 @@ def _flag(value: Any, prefix: str, problems: list[str]) -> bool:
 def _plain(fast: _Telemetry) -> bool:
     """Whether everything that the types alone do not say is in order."""
     return (
-        (fast.ts is None or abs(fast.ts) <= TS_MAX_MS)
+        bool(fast.values)
+        and (fast.ts is None or abs(fast.ts) <= TS_MAX_MS)
         and (fast.seq is None or 0 <= fast.seq <= SEQ_MAX)
         and (not fast.q or all(code in Q_CODES for code in fast.q.values()))
     )
