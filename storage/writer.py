@@ -140,7 +140,7 @@ class StoreService:
             if effects.empty:
                 await self._skip(records)
             else:
-                await self._commit(records, effects)
+                await self._commit_with_partitions(records, effects)
         except DatabaseUnavailable:
             raise
         except (psycopg.Error, pa.ArrowException, msgspec.MsgspecError, ValueError) as error:
@@ -160,6 +160,15 @@ class StoreService:
         effects.add("insert_dead_letter", _rejected(record, error))
         await self._commit(records, effects)
         metrics.REJECTED.inc()
+
+    async def _commit_with_partitions(self, records: Sequence[Record], effects: Effects) -> None:
+        try:
+            await self._commit(records, effects)
+        except psycopg.errors.CheckViolation:
+            if not self._weeks:
+                raise
+            self._weeks.clear()  # retention may have dropped a partition that we had made: make it again
+            await self._commit(records, effects)
 
     async def _commit(self, records: Sequence[Record], effects: Effects) -> None:
         last = records[-1]

@@ -22,9 +22,6 @@ SELECT date_bin(%(bucket_us)s::bigint * INTERVAL '1 microsecond', phenomenon_tim
  WHERE datastream = %(datastream)s AND phenomenon_time >= %(from_time)s AND phenomenon_time < %(to_time)s
  GROUP BY bucket ORDER BY bucket LIMIT %(limit)s;
 
--- datastream_row: One series of the register.
-SELECT datastream, device_id, property, uom, kind, interval_s FROM datastream WHERE datastream = %(datastream)s;
-
 -- device_counts: What arrived from a device, over all its series.
 SELECT d.datastream, d.property, s.received, s.flagged, s.clock_fault, s.backfilled, s.last_receive_time, s.clock_offset_us
   FROM datastream d JOIN datastream_stat s USING (datastream) WHERE d.device_id = %(device_id)s ORDER BY d.property;
