@@ -63,7 +63,8 @@ class MosquittoBroker:
         self, data_dir: Path, *, port: int, host: str = "127.0.0.1", tenant: str, tell_refusals: bool = True
     ) -> None:
         """`tell_refusals`: log each message, so that ingest, which keeps that log small, can count refused topics."""
-        self.data_dir = data_dir.resolve() / "mosquitto"
+        self.tenant_dir = data_dir.resolve()
+        self.data_dir = self.tenant_dir / "mosquitto"
         self.port = port
         self.host = host
         self.tenant = tenant
@@ -115,7 +116,8 @@ class MosquittoBroker:
     def prepare(self, accounts: Iterable[tuple[str, str]], *, services: Iterable[str] = tuple(SERVICE_TOPICS)) -> None:
         """Write configuration and credentials; `accounts` are (username, `$7$` hash), `services` keys of SERVICE_TOPICS."""
         self.locate()
-        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dir.chmod(0o700)
         store = self.data_dir / "store"
         store.mkdir(exist_ok=True, mode=0o700)
         self.write_credentials(accounts, services=services)
@@ -127,15 +129,15 @@ class MosquittoBroker:
             "log_dest": f"file {self.log_file}",
         }
         _replace(self.conf_file, mosquitto_conf(places, tell_refusals=self.tell_refusals))
-        unprivileged.give(self.data_dir)
+        unprivileged.give(self.data_dir, inside=self.tenant_dir)
 
     def write_credentials(
         self, accounts: Iterable[tuple[str, str]], *, services: Iterable[str] = tuple(SERVICE_TOPICS)
     ) -> None:
         """Replace password and ACL file; the running broker takes them over with `reload`."""
         write_broker_files(self.data_dir, self.tenant, accounts, services=services)
-        unprivileged.give(self.password_file)
-        unprivileged.give(self.acl_file)
+        unprivileged.give(self.password_file, inside=self.tenant_dir)
+        unprivileged.give(self.acl_file, inside=self.tenant_dir)
 
     def argv(self, *, end_with_parent: bool = True) -> list[str]:
         """The broker in the foreground; SIGTERM stops it and saves its store. Start it from the main thread."""

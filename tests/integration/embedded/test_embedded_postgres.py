@@ -11,8 +11,10 @@ import psycopg
 import pytest
 
 from citybrain_testing.servers import REPOSITORY, private_postgres
+from runtime.embedded import unprivileged
 from runtime.embedded.errors import ClusterMismatch
-from runtime.embedded.postgres import EmbeddedPostgres
+from runtime.embedded.postgres import EmbeddedPostgres, wheel_bin_dir
+from runtime.embedded.unprivileged import Confinement
 
 pytestmark = pytest.mark.database
 
@@ -81,6 +83,40 @@ def test_a_cluster_of_a_version_that_is_gone_is_refused_by_name(tmp_path: Path) 
     (embedded.data_dir / "made-by.json").write_text('{"major": 15, "timescale": true}')
     with pytest.raises(ClusterMismatch, match="PostgreSQL 15 with TimescaleDB"):
         EmbeddedPostgres(tmp_path).locate()
+
+
+def without_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unprivileged, "confinement", lambda: Confinement.SETPRIV)
+
+
+@pytest.mark.root
+def test_where_namespaces_are_forbidden_root_runs_it_as_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_namespaces(monkeypatch)
+    with private_postgres() as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT 6 * 7").fetchone() == (42,)
+        assert Path(f"/proc/{server.pid}").stat().st_uid == unprivileged.NOBODY
+        assert server.embedded.tenant_dir.stat().st_mode & 0o007 == 0, "still closed to everybody else"
+
+
+@pytest.mark.root
+def test_programs_that_nobody_cannot_reach_are_copied_into_the_data_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_namespaces(monkeypatch)
+    wheel = wheel_bin_dir()
+    assert wheel is not None
+    first_closed = unprivileged.first_closed
+    monkeypatch.setattr(unprivileged, "first_closed", lambda path: path if path == wheel else first_closed(path))
+    with private_postgres() as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT 6 * 7").fetchone() == (42,)
+        assert server.embedded.locate().bin_dir.is_relative_to(server.embedded.data_dir)
+
+
+@pytest.mark.root
+@pytest.mark.timescale
+def test_the_dev_stack_works_without_namespaces_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_namespaces(monkeypatch)
+    with private_postgres(tier="timescale") as server, psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION timescaledb")
+        assert Path(f"/proc/{server.pid}").stat().st_uid == unprivileged.NOBODY
 
 
 @pytest.mark.timescale
