@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import structlog
 
 from devices.registry import Device
@@ -30,11 +29,10 @@ from simulators.world import World
 log = structlog.get_logger()
 
 READY_TIMEOUT_S = 180.0
-READY_RETRY_S = 0.5
 CONNECT_SPREAD_S = 0.02  # between two connects: a broker on a small machine hashes a password for each
 UNIT_SPREAD_S = 0.15  # between two sign-ins: Argon2 takes its time by design
 PROGRESS_EVERY_S = 15.0
-HTTP_TIMEOUT_S = 10.0
+CLOCK_USER = "met"  # reads the city clock for everybody: the clock is for those who signed in
 
 Progress = Callable[[str], None]
 
@@ -88,9 +86,9 @@ async def simulate(
     if ledger_path is not None:
         ledger_path.parent.mkdir(parents=True, exist_ok=True)
     stats = Stats()
-    limits = httpx.Limits(max_connections=4)
-    async with httpx.AsyncClient(base_url=base_url, verify=verify, timeout=HTTP_TIMEOUT_S, limits=limits) as http:
-        clock = SimClock(http)
+    watchman = _password(logins, "user", CLOCK_USER)
+    async with Session(base_url, CLOCK_USER, watchman, verify=verify) as session:
+        clock = SimClock(session)
         await _wait_ready(clock)
         chosen = _chosen(district.devices(), devices)
         every_s = MESSAGE_EVERY_S if rate is None else max(MESSAGE_EVERY_S, len(chosen) / rate)
@@ -118,12 +116,7 @@ async def simulate(
 
 async def _wait_ready(clock: SimClock) -> None:
     async with asyncio.timeout(READY_TIMEOUT_S):
-        while True:
-            try:
-                await clock.sync()
-                return
-            except httpx.HTTPError:
-                await asyncio.sleep(READY_RETRY_S)
+        await clock.sync()
 
 
 def _password(secrets: Mapping[str, Any], what: str, name: str) -> str:
