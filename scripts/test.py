@@ -75,7 +75,7 @@ def main() -> None:
         sys.exit(1 if check() else 0)
     if os.geteuid() == 0:
         install_packages([name for need in NEEDS if need.missing() for name in need.packages])
-        subprocess.run([sys.executable, str(REPOSITORY / "scripts" / "dev-stack"), "install"], check=True)
+        subprocess.run([sys.executable, str(REPOSITORY / "scripts" / "dev-stack"), "install"], check=False)
     left_out = {need: missing for need in NEEDS if (missing := need.missing())}
     failed = check()
     failed += run_pytest(arguments, left_out)
