@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 REQUEST_TIMEOUT_S = 10.0
 RETRY_EVERY_S = 1.0
-SIGN_IN_FOR_S = 120.0
+SIGN_IN_FOR_S = 180.0
 LIVE_BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -45,7 +45,7 @@ class Session:
         await self._http.aclose()
 
     async def sign_in(self) -> None:
-        """Raises Refused for a wrong password, TimeoutError when nobody answers for two minutes."""
+        """Raises Refused for a wrong password, TimeoutError when nobody answers for three minutes."""
         body = {"username": self.username, "password": self._password}
         async with asyncio.timeout(SIGN_IN_FOR_S):
             while True:

@@ -32,6 +32,7 @@ READY_TIMEOUT_S = 180.0
 CONNECT_SPREAD_S = 0.02  # between two connects: a broker on a small machine hashes a password for each
 UNIT_SPREAD_S = 0.15  # between two sign-ins: Argon2 takes its time by design
 PROGRESS_EVERY_S = 15.0
+LOOK_S = 0.5
 CLOCK_USER = "met"  # reads the city clock for everybody: the clock is for those who signed in
 
 Progress = Callable[[str], None]
@@ -228,7 +229,7 @@ async def _watch(night: Scenario, clock: SimClock, stats: Stats, until_end: bool
     """Say how it goes, until the end."""
     spoken_s = clock.machine_s()
     while not until_end or clock.city_us() < night.end_us:
-        await asyncio.sleep(READY_RETRY_S)
+        await asyncio.sleep(LOOK_S)
         if clock.machine_s() - spoken_s >= PROGRESS_EVERY_S:
             spoken_s = clock.machine_s()
             progress(

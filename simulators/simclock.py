@@ -8,6 +8,7 @@ from typing import Any
 from simulators.client import Session
 
 POLL_S = 5.0
+TRIP_MAX_S = 0.5  # machine seconds; a longer round trip tells too little
 STEPPED_POLL_S = 0.15  # a stepped clock stands still between steps: ask often
 
 
