@@ -1,6 +1,7 @@
 /**
  * A development aid, not a test: serves web/dist and a small moving picture in the shapes of docs/interfaces.md, so that the
  * pages can be worked on and looked at without the Python side.    node dev/mock.mjs [port]     log in with anything
+ * MOCK_DISTRICT=file.json ({layers, devices, units} of simulators.district) shows the real demo district instead of a grid.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
@@ -10,7 +11,8 @@ import { extname, join, normalize } from "node:path";
 const PORT = Number(process.argv[2] ?? 8123);
 const DIST = new URL("../dist", import.meta.url).pathname;
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".geojson": "application/geo+json" };
-const CSP = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'";
+const CSP = "default-src 'self'; img-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const GIVEN = process.env.MOCK_DISTRICT ? JSON.parse(readFileSync(process.env.MOCK_DISTRICT, "utf8")) : null;
 const RATE = 60;
 const T0 = Date.UTC(2019, 7, 9, 12, 40) * 1000;
 const STARTED = Date.now();
@@ -60,7 +62,18 @@ for (let i = 0; i < 8; i += 1) add(`RW-00${i}`, "rain_wind_station", ["上塘", 
 for (let i = 0; i < 6; i += 1) add(`GD-00${i}`, "gas_detector", `园区氯气探测器 ${i + 1}#`, 0.04 + (i % 3) * 0.009, 0.027 + Math.floor(i / 3) * 0.009, { cl2_mg_m3: i === 1 ? 3.8 : i === 2 ? 1.6 : 0.02 }, GAS, "online", i === 1 ? "orange" : "");
 for (let i = 0; i < 10; i += 1) add(`CAM-0${i}`, "camera", `球机 ${i + 1}`, -0.07 + i * 0.013, ((i * 7) % 9) * 0.01 - 0.045, { fps: 25 }, {}, i === 4 ? "offline" : "online");
 for (let i = 0; i < 4; i += 1) add(`AQ-0${i}`, "air_station", `空气站 ${i + 1}`, -0.05 + i * 0.03, 0.035 - i * 0.02, { pm25_1h_ug_m3: 18 }, {});
-const units = [
+const OF_DEVICE = {};
+if (GIVEN) {
+  const kinds = {};
+  for (const d of devices.splice(0)) (kinds[d.kind] ??= []).push(d.device_id);
+  for (const d of GIVEN.devices) {
+    const was = (d.kind === "water_gauge" && d.thresholds.depth_m ? ["UP-001", "UP-002"].find((id) => !OF_DEVICE[id]) : (kinds[d.kind] ?? []).find((id) => !OF_DEVICE[id] && !id.startsWith("UP"))) ?? "";
+    if (was) OF_DEVICE[was] = d.device_id;
+    const values = Object.fromEntries(Object.entries(d.thresholds ?? {}).map(([k, t]) => [k, t.on ? (t.on.blue ?? t.on.yellow ?? 1) * (k === "stage_m" ? 0.99 + Math.random() * 0.09 : 0.4 + Math.random()) : (t.first ?? 1) * Math.random() * 2]));
+    devices.push({ ...d, values, status: Math.random() < 0.06 ? "no_data" : "online", colour: "" });
+  }
+}
+const units = GIVEN ? GIVEN.units.map((u, i) => ({ id: u.unit_id, name: u.name, kind: u.kind, status: ["EN_ROUTE", "WORKING", "EN_ROUTE", "ON_SCENE"][i % 6] ?? "IN_QTRS", lon: u.lon + (i % 4) * 0.01, lat: u.lat + (i % 3) * 0.006, heading: 60 * i, speed: i % 6 === 0 || i % 6 === 2 ? 1100 : 0, task: "" })) : [
   ["unit-fire-1", "特勤一站", "fire", "IN_QTRS"], ["unit-hazmat-1", "危化处置一队", "hazmat", "EN_ROUTE"], ["unit-flood-1", "抗洪抢险一队", "flood", "EN_ROUTE"],
   ["unit-flood-2", "抗洪抢险二队", "flood", "WORKING"], ["unit-medical-1", "急救一组", "medical", "DISPATCHED"], ["unit-police-1", "交警一中队", "police", "ON_SCENE"],
   ["unit-police-2", "交警二中队", "police", "IN_QTRS"], ["unit-patrol-1", "海门巡查组", "patrol", "AVAIL_MOBILE"], ["unit-patrol-2", "白云巡查组", "patrol", "OFF"],
@@ -72,7 +85,8 @@ const TRACK = [[-48, 129.6, 18.2, 40], [-36, 127.9, 19.9, 48], [-24, 125.9, 22.4
 // -- alarms, incidents, tasks -------------------------------------------------------------------------------------
 let seq = 1000;
 const ago = (minutes) => T0 - minutes * 60e6;
-const alarm = (id, hazard, colour, title, detail, device, value, uom, minutes, extra = {}) => {
+const alarm = (id, hazard, colour, title, detail, was, value, uom, minutes, extra = {}) => {
+  const device = OF_DEVICE[was] ?? was;
   const found = devices.find((d) => d.device_id === device);
   return { alarm_id: id, rule_id: `${hazard}.x`, rule_version: "1", hazard, subject: { kind: "device", id: device, name: found?.name ?? title }, device_ids: [device], area: "339900", lon: found?.lon ?? null, lat: found?.lat ?? null, colour, peak_colour: colour, no_data: false, latched: false, state: "firing", title_zh: title, title_en: title, detail_zh: detail, detail_en: detail, value, uom, flags: [], raised_us: ago(minutes), event_time_us: ago(minutes), changed_us: ago(minutes), cleared_us: null, n: 1, acked: null, shelved_until_us: null, incident_id: "", stored: true, escalation: null, ...extra };
 };
@@ -164,6 +178,7 @@ function get(path, query) {
   if (part[0] === "me") return { user, csrf: "c" };
   if (part[0] === "clock") return { tenant: "demo", kind: "scaled", rate: RATE, city_us: now(), city_time: "", run_id: "r", tick_us: 1e6, banner: { zh: "演示 · 数据为模拟，不得用于实际指挥", en: "DEMO · simulated data, not for real command" } };
   if (part[0] === "devices") return { items: devices, next: null };
+  if (part[0] === "layers" && GIVEN) return GIVEN.layers[part[1].replace(".geojson", "")] ?? { type: "FeatureCollection", features: [] };
   if (part[0] === "layers") return { type: "FeatureCollection", features: LAYERS[part[1].replace(".geojson", "")] ?? [] };
   if (part[0] === "tasks" && part[2] === "route") { const t = tasks.get(part[1]); const u = units.find((x) => x.id === t.unit_id); return { eta_s: 1500, distance_m: 7400, geometry: { type: "LineString", coordinates: [[u.lon, u.lat], [u.lon, t.lat - 0.01], [t.lon + 0.01, t.lat - 0.01], [t.lon, t.lat]] }, avoided: ["C1"] }; }
   if (part[0] === "tasks" && part[2] === "candidates") return { items: units.slice(0, 4).map((u, i) => ({ unit: { unit_id: u.id, name: u.name, kind: u.kind, authority: i === 3 ? "request" : "direct", status: u.status }, eta_s: i === 2 ? null : 400 + i * 300, capable: i < 3, available: i !== 1, reasons_zh: [i === 2 ? "道路不通" : "能力符合", "涉水深度 0.3 m"], reasons_en: ["capable"] })) };

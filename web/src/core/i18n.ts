@@ -26,7 +26,7 @@ export function switchLang(): void {
 }
 
 export function text(language: Lang, key: Key, facts: Record<string, string | number> = {}): string {
-  return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name: string) => String(facts[name] ?? ""));
+  return (TEXTS[language][key] ?? key).replace(/\{(\w+)\}/g, (_, name: string) => String(facts[name] ?? ""));
 }
 
 export function t(key: Key, facts: Record<string, string | number> = {}): string {

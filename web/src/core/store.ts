@@ -47,6 +47,7 @@ const STATE_TOPICS: Record<string, Topic> = {
 const TICKER_MAX = 60;
 const TRAIL_MAX = 80;
 const CLOSED_KEPT = 200;
+const CLEARED_SHOWN_MS = 60_000;
 const RANK: Record<string, number> = { "": 0, blue: 1, yellow: 2, orange: 3, red: 4 };
 
 /** Internal order of the colours; never shown. */
@@ -82,6 +83,7 @@ export class Store implements Sink {
   onAlarm: AlarmListener | null = null;
   onTask: TaskListener | null = null;
 
+  private readonly clearedMs = new Map<string, number>();
   private readonly listeners = new Map<Topic, Set<() => void>>();
   private readonly dirty = new Set<Topic>();
   private scheduled = false;
@@ -165,10 +167,11 @@ export class Store implements Sink {
     this.touch("incidents");
   }
 
-  /** Alarms the desk must look at: firing, or cleared and never acknowledged. Worst first, then unacknowledged, then newest. */
-  queue(): Alarm[] {
+  /** Alarms the desk must look at: firing, and for a minute those that cleared. Worst first, then unacknowledged, then newest. */
+  queue(nowMs: number = Date.now()): Alarm[] {
+    const recent = (alarm: Alarm): boolean => nowMs - (this.clearedMs.get(alarm.alarm_id) ?? 0) < CLEARED_SHOWN_MS;
     return [...this.alarms.values()]
-      .filter((alarm) => alarm.state === "firing" || alarm.acked === null)
+      .filter((alarm) => alarm.state === "firing" || recent(alarm))
       .sort((a, b) => urgency(b) - urgency(a) || b.raised_us - a.raised_us);
   }
 
@@ -185,6 +188,8 @@ export class Store implements Sink {
     const known = this.alarms.get(alarm.alarm_id);
     if (known !== undefined && known.n > alarm.n) return;
     this.alarms.set(alarm.alarm_id, alarm);
+    if (alarm.state === "cleared" && known?.state === "firing") this.clearedMs.set(alarm.alarm_id, Date.now());
+    for (const id of this.clearedMs.keys()) if (!this.alarms.has(id)) this.clearedMs.delete(id);
     trim(this.alarms, (candidate) => candidate.state === "cleared");
     this.touch("alarms");
     if (["raised", "level_up", "cleared", "no_data_on", "late_exceedance", "member"].includes(event.kind)) {
@@ -219,7 +224,7 @@ export class Store implements Sink {
     this.touch("tasks");
     if (known?.state !== task.state && task.state !== "DRAFT") {
       const unit = task.unit_name === "" ? "" : `${task.unit_name} · `;
-      this.tick(event, "task", "", task.task_id, `${unit}${task.title_zh} · ${task.state_zh}`, `${unit}${task.title_en} · ${task.state}`);
+      this.tick(event, "task", "", task.task_id, `${unit}${task.title_zh} · ${stateWord("zh", task)}`, `${unit}${task.title_en} · ${stateWord("en", task)}`);
     }
     this.onTask?.(task, event.kind, known === undefined);
   }
@@ -295,6 +300,8 @@ export class Store implements Sink {
     });
   }
 }
+
+const stateWord = (lang: Lang, task: Task): string => (lang === "zh" && task.state_zh !== "" ? task.state_zh : text(lang, `taskState.${task.state}` as Key));
 
 function pastOf(incident: Incident): TickerItem[] {
   return incident.timeline.slice(-4).map((entry) => ({

@@ -30,6 +30,9 @@ interface Fix {
   atMs: number;
 }
 
+/** A phone that stands still says NaN. */
+const finite = (value: number | null): number | null => (value !== null && Number.isFinite(value) ? value : null);
+
 class Field {
   readonly outbox: Outbox;
   fix: Fix | null = null;
@@ -108,12 +111,12 @@ class Field {
 
   private onFix(position: GeolocationPosition): void {
     const { longitude, latitude, heading, speed } = position.coords;
-    this.fix = { lon: longitude, lat: latitude, heading, speed, atMs: Date.now() };
+    this.fix = { lon: longitude, lat: latitude, heading: finite(heading), speed: finite(speed), atMs: Date.now() };
     this.positionProblem = "";
     const wait = (speed ?? 0) > 1 ? MOVING_REPORT_MS : STILL_REPORT_MS;
     if (this.reportedMs === null || Date.now() - this.reportedMs >= wait) {
       this.reportedMs = Date.now();
-      this.report(longitude, latitude, heading, speed);
+      this.report(longitude, latitude, finite(heading), finite(speed));
     }
     this.changed();
   }
@@ -243,7 +246,7 @@ function Card({ field, task }: { field: Field; task: Task }) {
         {due === null || Math.abs(due) > 86_400e6 ? null : <span class={due < 0 ? "late" : ""}>{due < 0 ? t("task.overdue", { t: span(-due, lang) }) : t("task.due", { t: span(due, lang) })}</span>}
       </div>
       <h1>{own(task.title_zh, task.title_en)}</h1>
-      <p class="place">⌖ {task.place}</p>
+      <p class="place">{task.place}</p>
       <p>{own(task.detail_zh, task.detail_en)}</p>
       {next === undefined ? (
         state === "REPORTED_DONE" ? <p class="waiting">{t("field.waiting")}</p> : null

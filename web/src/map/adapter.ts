@@ -31,7 +31,7 @@ import { rank } from "../core/store";
 import { dayHm } from "../core/time";
 import type { Alarm, ClosureRow, DeviceRow, Incident, Task, TrackPoint, TyphoonRow, UnitRow } from "../core/types";
 import { closureIcon, deviceIcon, stormIcon, unitIcon } from "./icons";
-import { baseLayers, label, loadDistrict } from "./layers";
+import { LABELS, baseLayers, label, loadDistrict } from "./layers";
 import type { Drawing } from "./layers";
 import { category, circle, windRing } from "./storm";
 import type { MapTheme } from "./theme";
@@ -243,8 +243,8 @@ export class MapAdapter {
 
   private liveLayers(): VectorLayer[] {
     const { theme } = this.options;
-    const layer = (source: VectorSource, zIndex: number, style: (feature: Feature, resolution: number) => Style | Style[] | undefined, declutter = false): VectorLayer =>
-      new VectorLayer({ source, zIndex, declutter, style: (feature, resolution) => style(feature as Feature, resolution) });
+    const layer = (source: VectorSource, zIndex: number, style: (feature: Feature, resolution: number) => Style | Style[] | undefined): VectorLayer =>
+      new VectorLayer({ source, zIndex, declutter: LABELS, style: (feature, resolution) => style(feature as Feature, resolution) });
     const local = (style: (feature: Feature, resolution: number) => Style | Style[]) => (feature: Feature, resolution: number) =>
       resolution > OVERVIEW_RESOLUTION ? undefined : style(feature, resolution);
     return [
@@ -304,7 +304,7 @@ export class MapAdapter {
     const { theme } = this.options;
     const draft = feature.get("state") === "DRAFT";
     const stroke = new Stroke({ color: theme.busy, width: 2, ...(draft ? { lineDash: [3, 3] } : {}) });
-    return [new Style({ image: new CircleStyle({ radius: this.options.unit() * 0.7, stroke, fill: new Fill({ color: "rgba(0,0,0,0.15)" }) }) })];
+    return [new Style({ image: new CircleStyle({ declutterMode: "none", radius: this.options.unit() * 0.7, stroke, fill: new Fill({ color: "rgba(0,0,0,0.15)" }) }) })];
   }
 
   private storm(row: TyphoonRow): Feature[] {
@@ -340,6 +340,7 @@ export class MapAdapter {
     const radius = 2 + grade * 0.8;
     const forecast = point[4] !== 1;
     const image = new CircleStyle({
+      declutterMode: "none",
       radius,
       fill: new Fill({ color: forecast ? theme.tile : theme.storm }),
       stroke: new Stroke({ color: forecast ? theme.storm : theme.tile, width: 1.2 }),

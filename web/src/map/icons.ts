@@ -1,4 +1,4 @@
-/** Icons drawn once per (kind, status, size) on a canvas and kept: the map only stamps them. */
+/** Icons drawn once per (kind, status, size) on a canvas and kept: the map only stamps them. Icons never give way, labels do. */
 
 import Icon from "ol/style/Icon";
 import type { MapTheme } from "./theme";
@@ -30,7 +30,7 @@ const UNIT_WORDS: Record<string, { zh: string; en: string }> = {
 const cache = new Map<string, Icon>();
 const RATIO = 2; // drawn at twice the size: sharp on dense screens and when the wall scales
 
-function draw(key: string, size: number, paint: (context: CanvasRenderingContext2D) => void, rotation = 0): Icon {
+function draw(key: string, size: number, paint: (context: CanvasRenderingContext2D) => void): Icon {
   const known = cache.get(key);
   if (known !== undefined) return known;
   const canvas = document.createElement("canvas");
@@ -39,7 +39,7 @@ function draw(key: string, size: number, paint: (context: CanvasRenderingContext
   if (context === null) throw new Error("this browser gives no 2D canvas");
   context.scale(RATIO, RATIO);
   paint(context);
-  const icon = new Icon({ img: canvas, scale: 1 / RATIO, rotation, rotateWithView: true });
+  const icon = new Icon({ img: canvas, scale: 1 / RATIO, declutterMode: "none" });
   cache.set(key, icon);
   return icon;
 }

@@ -1,7 +1,5 @@
 /** Colours of the map. The four warning hues appear only on alarms; water is a grey blue far from the blue of a warning. */
 
-import type { Colour } from "../core/types";
-
 export interface MapTheme {
   sea: string;
   land: string;
@@ -12,6 +10,8 @@ export interface MapTheme {
   road: string;
   roadCase: string;
   built: string;
+  flat: string;
+  hill: string;
   park: string;
   parkLine: string;
   label: string;
@@ -38,7 +38,9 @@ export const DARK: MapTheme = {
   roadMain: "#78879b",
   road: "#4a586a",
   roadCase: "#141b24",
-  built: "#2b3746",
+  built: "#283341",
+  flat: "#182230",
+  hill: "#1d2a2c",
   park: "rgba(150,140,175,0.14)",
   parkLine: "#8d83a8",
   label: "#c3ccd8",
@@ -65,7 +67,9 @@ export const LIGHT: MapTheme = {
   roadMain: "#ffffff",
   road: "#ffffff",
   roadCase: "#b4b9bf",
-  built: "#e3e3dc",
+  built: "#e6e5df",
+  flat: "#dfe3e0",
+  hill: "#dfe6d8",
   park: "rgba(110,90,150,0.12)",
   parkLine: "#7a6b99",
   label: "#2a333d",
@@ -82,7 +86,5 @@ export const LIGHT: MapTheme = {
   closureInk: "#ffffff",
   storm: "#2a333d",
 };
-
-export const HUES: Record<Colour, string> = { red: "#ef4444", orange: "#fb923c", yellow: "#facc15", blue: "#3b82f6" };
 
 export const FONT = '"Noto Sans CJK SC","Source Han Sans SC","Microsoft YaHei","PingFang SC","WenQuanYi Micro Hei",sans-serif';

@@ -78,6 +78,7 @@ function AlarmRow({ alarm, desk, isNext }: { alarm: Alarm; desk: Desk; isNext: b
           <span>{hms(alarm.raised_us)}</span>
           <span>{t("alarms.age", { t: span(clock.nowUs() - alarm.raised_us, lang) })}</span>
           {alarm.value === null ? null : <b>{`${number(alarm.value)} ${alarm.uom}`}</b>}
+          {alarm.shelved_until_us !== null && alarm.shelved_until_us > clock.nowUs() ? <span class="flag">{t("alarms.shelved")}</span> : null}
           {alarm.state === "cleared" ? <span class="flag">{t("alarms.cleared")}</span> : null}
           {alarm.peak_colour !== alarm.colour && alarm.state === "firing" && alarm.peak_colour !== "" ? <small>{t("alarms.peak", { c: word("colour", alarm.peak_colour) })}</small> : null}
           <Flags flags={alarm.flags} noData={alarm.no_data} stored={alarm.stored} latched={alarm.latched} />

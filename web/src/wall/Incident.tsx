@@ -8,6 +8,7 @@ import type { Desk } from "./desk";
 import { Chip, Panel } from "./parts";
 
 const LISTED_MAX = 12;
+const NONE: ReadonlySet<string> = new Set();
 
 export function Incidents({ desk }: { desk: Desk }) {
   useTopics(desk.session.store, ["incidents", "tasks"]);
@@ -63,7 +64,12 @@ export function IncidentPanel({ desk }: { desk: Desk }) {
           </div>
         </div>
       </header>
-      {desk.session.can.operate ? <Actions key={incident.incident_id} desk={desk} incident={incident} tasks={tasks} /> : <p class="readonly">{t("incident.readonly")}</p>}
+      {desk.session.can.operate ? <Actions key={incident.incident_id} desk={desk} incident={incident} tasks={tasks} /> : (
+        <>
+          <p class="readonly">{t("incident.readonly")}</p>
+          <Tasks desk={desk} tasks={tasks} chosen={NONE} toggle={null} />
+        </>
+      )}
       <Timeline incident={incident} />
     </section>
   );
@@ -127,6 +133,9 @@ function Actions({ desk, incident, tasks }: { desk: Desk; incident: Incident; ta
               {t("incident.close")}
             </button>
           )}
+          <button type="button" data-testid="note" disabled={action.busy} onClick={() => act("notes", true)}>
+            {t("incident.note")}
+          </button>
           <input
             class={problem === "" ? "" : "wanted"}
             value={comment}

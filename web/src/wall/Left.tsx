@@ -207,8 +207,10 @@ function levelsOf(session: Session, properties: string[]): Level[] {
     for (const property of properties) {
       const observed = row.values?.[property];
       if (observed === undefined || typeof observed[0] !== "number") continue;
-      const threshold = session.registry.get(row.id)?.thresholds?.[property];
-      found.push(levelOf(`${row.id}:${property}`, session.clock.nowUs(), row, observed as [number, number, number], threshold));
+      const device = session.registry.get(row.id);
+      const zero = property === "stage_m" ? Number(device?.attributes?.["gauge_zero_m"] ?? 0) : 0;
+      const key = `${row.id}:${property}`;
+      found.push(levelOf(key, session.clock.nowUs(), row, observed as [number, number, number], zero, device?.thresholds?.[property]));
     }
   }
   const danger = (level: Level): number => (level.over === null ? -1 : STEPS.indexOf(level.over));
@@ -220,17 +222,18 @@ function stepsOf(threshold: Threshold | undefined): { code: Step; value: number 
   return STEPS.flatMap((code) => (values[code] === undefined ? [] : [{ code, value: values[code] as number }]));
 }
 
-function levelOf(key: string, nowUs: number, row: DeviceRow, [value, quality, tUs]: [number, number, number], threshold: Threshold | undefined): Level {
+function levelOf(key: string, nowUs: number, row: DeviceRow, [value, quality, tUs]: [number, number, number], zero: number, threshold: Threshold | undefined): Level {
   const steps = stepsOf(threshold);
-  const scale = (steps.at(-1)?.value ?? Math.max(value, 1)) * 1.12;
+  const top = steps.at(-1)?.value ?? Math.max(value, zero + 1);
+  const scale = (top - zero) * 1.12; // a gauge counts from its own zero, which may lie metres above the datum
   const ahead = steps.find((step) => value < step.value);
   return {
     key,
     row,
     value,
     over: steps.filter((step) => value >= step.value).at(-1)?.code ?? null,
-    ratio: value / scale,
-    marks: steps.map((step) => ({ code: step.code, at: step.value / scale })),
+    ratio: Math.max(0, value - zero) / scale,
+    marks: steps.map((step) => ({ code: step.code, at: (step.value - zero) / scale })),
     next: ahead === undefined ? null : { code: ahead.code, left: ahead.value - value },
     suspect: quality === 3 || quality === 4,
     stale: row.stale_s > 0 && (nowUs - tUs) / 1e6 > row.stale_s,
