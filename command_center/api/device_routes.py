@@ -145,6 +145,8 @@ async def dead_letters(request: Request, device: str = "", limit: Limit = 100, c
     if ids is None and not wide:
         registry = deps_of(request).picture.registry
         ids = [d.device_id for d in registry.devices.values() if sees_device(actor, d)]
+    if cursor and not cursor.isdecimal():
+        raise Invalid(f"cursor {cursor!r}: expected what `next` gave")
     items, following = await _history(request).dead_letters(ids, limit, cursor)
     return page(items, following)
 
