@@ -1,0 +1,211 @@
+"""Logins that lock, devices whose register reaches the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from argon2 import PasswordHasher
+
+from citybrain_testing.command import ADMIN, DUTY1, LEADER, MemoryLog, SteppedClock, devices
+from command_center.errors import Conflict, Forbidden, Invalid, NotFound
+from command_center.model import Actor, Role, User
+from command_center.registers import RegisterService, check_thresholds
+from command_center.users import LOCK_S, MAX_FAILURES, UserService, actor_of
+from devices.registry import Device, Registry, RegistryData, registry_data
+from storage.memory.command import MemoryStore
+from stream.records import as_control
+
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+DUTY = User(username="duty1", name="值班员", roles=[Role.OPERATOR])
+VENDOR = Actor(username="vendor1", roles=frozenset({Role.VENDOR}), vendor="acme")
+
+
+def test_a_password_opens_and_five_wrong_ones_lock_for_a_while() -> None:
+    async def story() -> None:
+        clock = SteppedClock()
+        users = UserService(MemoryStore(), clock, hasher=CHEAP)
+        await users.create(DUTY, "correct horse")
+        with pytest.raises(Conflict):
+            await users.create(DUTY, "correct horse")
+        assert await users.verify("duty1", "correct horse") == DUTY
+        assert await users.verify("nobody", "correct horse") is None
+        for _ in range(MAX_FAILURES):
+            assert await users.verify("duty1", "wrong horse") is None
+        assert await users.verify("duty1", "correct horse") is None
+        clock.step(LOCK_S + 1, city=False)
+        assert await users.verify("duty1", "correct horse") == DUTY
+        await users.set_password("duty1", "another horse")
+        assert await users.verify("duty1", "correct horse") is None
+        assert await users.verify("duty1", "another horse") == DUTY
+        assert [u.username for u in await users.list()] == ["duty1"]
+
+    asyncio.run(story())
+
+
+def test_a_success_forgets_earlier_failures() -> None:
+    async def story() -> None:
+        users = UserService(MemoryStore(), SteppedClock(), hasher=CHEAP)
+        await users.create(DUTY, "correct horse")
+        for _ in range(3):
+            for _ in range(MAX_FAILURES - 1):
+                await users.verify("duty1", "wrong horse")
+            assert await users.verify("duty1", "correct horse") == DUTY
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"username": ""}, "username"),
+        ({"username": "a b"}, "username"),
+        ({"username": "system"}, "engine"),
+        ({"roles": []}, "roles"),
+        ({"roles": [Role.RESPONDER]}, "unit_id"),
+        ({"roles": [Role.VENDOR]}, "vendor"),
+    ],
+)
+def test_a_wrong_user_is_refused(change: dict[str, object], says: str) -> None:
+    async def story() -> None:
+        users = UserService(MemoryStore(), SteppedClock(), hasher=CHEAP)
+        with pytest.raises(Invalid, match=says):
+            await users.create(msgspec.structs.replace(DUTY, **change), "correct horse")
+        with pytest.raises(Invalid, match="at least 8"):
+            await users.create(DUTY, "short")
+        with pytest.raises(NotFound):
+            await users.set_password("duty1", "correct horse")
+        disabled = msgspec.structs.replace(DUTY, enabled=False)
+        await users.create(disabled, "correct horse")
+        assert await users.verify("duty1", "correct horse") is None
+
+    asyncio.run(story())
+
+
+def test_an_actor_carries_what_the_authority_table_asks() -> None:
+    actor = actor_of(User(username="unit-1", name="x", roles=[Role.RESPONDER], unit_id="unit-1"))
+    assert (actor.unit_id, actor.has(Role.RESPONDER)) == ("unit-1", True)
+
+
+class FakeRegister:
+    """What storage.registry does, in a list."""
+
+    def __init__(self, data: RegistryData) -> None:
+        self.registry = Registry.from_data(data)
+        self.waiting: list[RegistryData] = []
+
+    async def load(self) -> RegistryData:
+        return self.registry.snapshot()
+
+    async def upsert(self, devices: Sequence[Device], *, author: str, approver: str, reason: str) -> RegistryData:
+        change = RegistryData(revision=self.registry.revision + 1, devices=list(devices))
+        self.registry.apply(change)
+        self.waiting.append(change)
+        return change
+
+    async def remove(self, device_ids: Sequence[str], *, author: str, reason: str) -> RegistryData:
+        change = RegistryData(revision=self.registry.revision + 1, removed=list(device_ids))
+        self.registry.apply(change)
+        self.waiting.append(change)
+        return change
+
+    async def unappended(self) -> list[RegistryData]:
+        return list(self.waiting)
+
+    async def mark_appended(self, revision: int) -> None:
+        self.waiting = [c for c in self.waiting if c.revision > revision]
+
+
+def service() -> tuple[RegisterService, FakeRegister, MemoryLog, Registry]:
+    register, log, live = FakeRegister(devices()), MemoryLog(SteppedClock()), Registry.from_data(devices())
+    return RegisterService(register, log, live), register, log, live
+
+
+GOOD = {"on": {"yellow": 4.0, "orange": 4.5, "red": 5.0}, "off": {"yellow": 3.8, "orange": 4.3, "red": 4.8}}
+
+
+def test_a_threshold_needs_two_persons_and_a_source_and_reaches_the_log() -> None:
+    async def story() -> None:
+        registers, _, log, live = service()
+        change = {"source": "防指〔2026〕7号", "approver": "leader2"}
+        with pytest.raises(Forbidden, match="two persons"):
+            await registers.set_thresholds(LEADER, "wg-river", "stage_m", GOOD, source="x", approver="leader1")
+        with pytest.raises(Forbidden):
+            await registers.set_thresholds(DUTY1, "wg-river", "stage_m", GOOD, **change)
+        with pytest.raises(Invalid, match="source"):
+            await registers.set_thresholds(LEADER, "wg-river", "stage_m", GOOD, source=" ", approver="leader2")
+        with pytest.raises(NotFound):
+            await registers.set_thresholds(LEADER, "nothing", "stage_m", GOOD, **change)
+        with pytest.raises(Invalid, match="no datastream"):
+            await registers.set_thresholds(LEADER, "wg-river", "depth_m", GOOD, **change)
+        assert await registers.set_thresholds(LEADER, "wg-river", "stage_m", GOOD, **change) == 2
+        body = as_control(log.records[-1])
+        assert (body.type, registry_data(body.data).revision) == ("registry", 2)
+        assert live.devices["wg-river"].thresholds["stage_m"]["source"] == "防指〔2026〕7号"
+
+    asyncio.run(story())
+
+
+def test_a_revision_that_did_not_reach_the_log_is_appended_at_the_next_start() -> None:
+    async def story() -> None:
+        registers, register, log, live = service()
+        log.broken = True
+        gauge = msgspec.structs.replace(devices().devices[0], device_id="wg-new")
+        with pytest.raises(ConnectionError):
+            await registers.save_device(ADMIN, gauge)
+        log.broken = False
+        assert await RegisterService(register, log, live).flush() == 1
+        assert await registers.flush() == 0
+        assert "wg-new" in live.devices
+        log.records.clear()
+
+    asyncio.run(story())
+
+
+def test_a_vendor_registers_its_own_and_decides_no_threshold() -> None:
+    async def story() -> None:
+        registers, _, _, live = service()
+        mine = msgspec.structs.replace(
+            devices().devices[0], device_id="wg-acme", vendor="acme", thresholds={"stage_m": GOOD}
+        )
+        await registers.save_device(VENDOR, mine)
+        assert live.devices["wg-acme"].thresholds == {}
+        for foreign in (
+            msgspec.structs.replace(mine, device_id="wg-other", vendor="other"),
+            msgspec.structs.replace(mine, device_id="wg-river"),  # somebody else's
+        ):
+            with pytest.raises(Forbidden):
+                await registers.save_device(VENDOR, foreign)
+        with pytest.raises(Invalid, match="device_id"):
+            await registers.save_device(ADMIN, msgspec.structs.replace(mine, device_id="a/b"))
+        with pytest.raises(Invalid, match="latitude"):
+            await registers.save_device(ADMIN, msgspec.structs.replace(mine, lon=28.0, lat=121.0))
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "says"),
+    [
+        ({}, "expected on"),
+        ({"on": {"purple": 1}}, "on.purple"),
+        ({"on": {"blue": 2, "red": 1}}, "on.red"),
+        ({"on": {"blue": 1}, "off": {"blue": 2}}, "off.blue"),
+        ({"on": {"blue": float("nan")}}, "blue"),
+        ({"on": {"blue": "high"}}, "blue"),
+        ({"first": 3, "second": 2}, "first"),
+        ({"first": 3}, "second"),
+        ({"direction": "fall", "on": {"blue": 1, "red": 2}}, "on.red"),
+    ],
+)
+def test_thresholds_that_make_no_sense_are_refused(thresholds: dict[str, object], says: str) -> None:
+    with pytest.raises(Invalid, match=says):
+        check_thresholds(thresholds)
+
+
+def test_good_thresholds_pass() -> None:
+    check_thresholds(GOOD)
+    check_thresholds({"first": 3, "second": 6, "deadband": 0.3})
+    check_thresholds({"direction": "fall", "on": {"blue": 2, "red": 1}, "off": {"blue": 2.2}})
