@@ -65,11 +65,11 @@ def detector(device_id: str, number: int, *, group: str = "park", **change: Any)
         "lat": 28.69,
         "area": "339900",
         "group": group,
-        "interval_s": 10.0,
+        "interval_s": 30.0,
         "thresholds": {"cl2_mg_m3": {"first": 1.0, "second": 2.0, "deadband": 0.2}},
     }
     device = Device(device_id=device_id, **(fields | change))
-    stream = Datastream(datastream=number, device_id=device_id, property="cl2_mg_m3", uom="mg/m3", interval_s=10.0)
+    stream = Datastream(datastream=number, device_id=device_id, property="cl2_mg_m3", uom="mg/m3", interval_s=30.0)
     return device, [stream]
 
 

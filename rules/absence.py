@@ -29,6 +29,7 @@ class AbsenceRule:
         self._children: dict[str, list[str]] = {}
         self._expected: list[str] = []
         self._rows = np.empty(0, np.int64)
+        self._shortest_us = NEVER  # the shortest time after which any device can count as silent
         self._due_us = 0
 
     def adopt(self, document: Document) -> None:
@@ -61,6 +62,8 @@ class AbsenceRule:
                 if device.gateway:
                     self._children.setdefault(device.gateway, []).append(device.device_id)
         self._rows = np.array([step.presence.index[d] for d in self._expected], np.int64)
+        shortest_us = int(step.presence.interval_us[self._rows].min(initial=NEVER))
+        self._shortest_us = min(NEVER, int(shortest_us * self.rule.after_intervals))
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -136,10 +139,14 @@ class AbsenceRule:
     # -- signs of life ------------------------------------------------------------------------------------------------
 
     def observe(self, step: Step, rows: Rows) -> None:
-        if self.status:
-            self._returned(step)
+        self._heard(step)
 
     def event(self, step: Step, body: EventBody) -> None:
+        self._heard(step)
+
+    def _heard(self, step: Step) -> None:
+        # A first sign of life ends the long grace: the next silence may fall due earlier than what was planned.
+        self._due_us = min(self._due_us, step.at_us + self._shortest_us)
         if self.status:
             self._returned(step)
 
@@ -268,6 +275,7 @@ class AbsenceRule:
             "children": self._children,
             "expected": self._expected,
             "rows": self._rows,
+            "shortest_us": self._shortest_us,
             "due_us": self._due_us,
         }
 
@@ -275,4 +283,5 @@ class AbsenceRule:
         self.status = data["status"]
         self.episodes = {key: episode_from(episode) for key, episode in data["episodes"].items()}
         self.activated_us, self._due_us = data["activated_us"], data["due_us"]
+        self._shortest_us = data["shortest_us"]
         self._children, self._expected, self._rows = data["children"], data["expected"], data["rows"]

@@ -246,7 +246,7 @@ def level_table(on: Mapping[str, float], off: Mapping[str, float], direction: st
     For `rise`: on[blue] < on[yellow] < ..., off below on and not falling with the level; for `fall` mirrored.
     """
     if direction not in ("rise", "fall"):
-        raise ValueError(f"direction must be rise or fall, got {direction!r}")
+        raise ValueError(f"direction: must be rise or fall, got {direction!r}")
     sign = 1.0 if direction == "rise" else -1.0
     for side, table in (("on", on), ("off", off)):
         for colour in table:
