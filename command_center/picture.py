@@ -22,7 +22,7 @@ from command_center.picture_devices import DeviceBoard, DeviceLive
 from command_center.ports import Reader
 from devices.clock import Clock
 from devices.registry import Registry, registry_data
-from gis.hub import EventChannel, Hub
+from gis.hub import EventChannel, Hub, PastEvent
 from hazards.bulletins import Bulletin
 from rules import transitions
 from stream.errors import LogTrimmed
@@ -463,6 +463,20 @@ class PictureFollower:
         if not self._tasks_channel.seq:  # the database was asked first: it knows better
             self.load_domain(saved.domain_seq, saved.incidents, saved.tasks, saved.units, saved.closures)
         self.devices.registered()
+
+
+def past_event(change: Change) -> PastEvent:
+    """A kept change as an event for a screen that comes back, with the same owner as when it was live."""
+    owner = task_owner(msgspec.convert(change.data, Task)) if change.channel == "task" else ""
+    return PastEvent(
+        seq=change.seq,
+        kind=change.kind,
+        id=change.id,
+        rev=change.rev,
+        data=change.data,
+        t_us=change.at_us,
+        owner=owner,
+    )
 
 
 def task_owner(task: Task) -> str:

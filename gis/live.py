@@ -290,9 +290,8 @@ class LiveSession:
         self._start_snapshot(sub, ids, channel.seq)
 
     def history(self, sub_number: int, events: Iterable[PastEvent] | None) -> None:
-        """What the driver loaded for a `HistoryWanted`, oldest first and complete from `since_seq`; None: not available.
-
-        All or nothing: a hole between it and the ring is a reset and a snapshot.
+        """What the driver loaded for a `HistoryWanted`: every event after `since_seq` up to now, oldest first; None: not to
+        be had completely, which is a reset and a snapshot. All or nothing.
         """
         sub = self._subs.get(sub_number)
         if sub is None or not sub.waiting or sub.events is None:
@@ -301,10 +300,10 @@ class LiveSession:
         channel = self.hub.channels[sub.name]
         assert isinstance(channel, EventChannel)
         scope = sub.events.scope
-        past = None if events is None else list(events)
-        last = past[-1].seq if past else -1
-        view = channel.resume(last, scope) if past and last >= channel.floor_seq else None
-        if past is None or view is None:
+        past = [] if events is None else list(events)
+        # Complete up to now, so complete up to where the ring begins, even if other channels used the last numbers.
+        view = channel.resume(max([channel.floor_seq, *(e.seq for e in past)]), scope)
+        if events is None or view is None:
             self._fresh_events(sub, channel, scope, "gap")
             return
         sub.events = view

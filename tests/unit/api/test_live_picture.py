@@ -10,7 +10,7 @@ import pytest
 
 from citybrain_testing.api_rim import CITY_US, HandClock, a_registry, a_task, a_unit, an_alarm, an_incident
 from command_center.model import Change, Closure, EscalationState, IncidentState, TaskState
-from command_center.picture import PictureFollower
+from command_center.picture import PictureFollower, past_event
 from devices.registry import Datastream, Device, RegistryData, as_data
 from gis.hub import EventChannel, Hub, StateChannel
 from hazards.bulletins import Bulletin, TrackPoint
@@ -380,6 +380,9 @@ def test_incidents_tasks_units_and_closures_follow_the_commits(stage: Stage) -> 
 
 
 def test_a_draft_belongs_to_nobody(stage: Stage) -> None:
+    assert past_event(change("task", a_task(state=TaskState.DRAFT), 6)).owner == ""
+    assert past_event(change("task", a_task(), 6)).owner == "unit-1"
+    assert past_event(change("incident", an_incident(), 6)).owner == ""
     stage.picture.on_change(change("task", a_task(state=TaskState.DRAFT), 6))
     assert stage.events("task").objects["I-20190809-001-T01"].owner == ""
 

@@ -310,11 +310,9 @@ def past(*seqs: int) -> list[PastEvent]:
     return [PastEvent(seq, "raised", f"a{seq}", seq, {"id": f"a{seq}"}, 0) for seq in seqs]
 
 
-@pytest.mark.parametrize(
-    ("loaded", "recovered"),
-    [(past(3, 4), True), (past(3, 4, 6), True), (past(3), False), ([], False), (None, False)],
-)
-def test_history_joins_the_ring_without_a_hole_or_not_at_all(loaded: list[PastEvent] | None, recovered: bool) -> None:
+@pytest.mark.parametrize("loaded", [past(3, 4), past(3, 4, 6), past(3), [], None])
+def test_history_joins_the_ring_without_a_hole_or_not_at_all(loaded: list[PastEvent] | None) -> None:
+    """Sequences may have holes (channels share the database's numbers): what was loaded is complete because it says so."""
     talk = Talk()
     talk.alarm.start_at(4)
     talk.raise_(6)
@@ -325,12 +323,25 @@ def test_history_joins_the_ring_without_a_hole_or_not_at_all(loaded: list[PastEv
     talk.raise_(7, "b")  # while it was being loaded
     talk.session.history(wanted.sub, loaded)
     messages = talk.hear()
-    assert messages[0]["recovered"] is recovered
-    if recovered:
-        assert [m["seq"] for m in messages[1:]] == [3, 4, 6, 7]
-    else:
+    if loaded is None:
         assert kinds(messages) == ["ok", "reset", "snap"]
         assert messages[1]["why"] == "gap"
+    else:
+        assert messages[0]["recovered"] is True
+        older = [e.seq for e in loaded if e.seq < 6]
+        assert [m["seq"] for m in messages[1:]] == [*older, 6, 7]
+
+
+def test_history_of_a_unit_is_its_own() -> None:
+    talk = Talk(token="unit")
+    talk.task.start_at(4)
+    talk.say(type="sub", i=1, ch="task", since={"epoch": "db-1", "seq": 1})
+    talk.hear()
+    (wanted,) = talk.session.history_wanted()
+    assert wanted.scope == "unit-1"
+    found = [PastEvent(s, "x", f"T{s}", 1, {}, 0, owner=f"unit-{s % 2}") for s in (2, 3)]
+    talk.session.history(wanted.sub, found)
+    assert [m.get("id") for m in talk.hear()] == [None, "T3"]
 
 
 def test_state_resumes_while_removals_are_remembered() -> None:
