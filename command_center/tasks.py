@@ -293,6 +293,8 @@ async def move(
     for between in IMPLIED.get((state, to), ()):
         record = await _step(work, record, between, "", device_time_us=device_time_us)
     record = await _step(work, record, to, comment, device_time_us=device_time_us)
+    if to is TaskState.IN_PROGRESS and state in FREES_UNIT:
+        await units.take(work, record.task.unit_id, task_id)  # it had left; refused when it has another task by now
     await _after(work, record, to, comment)
     return (await get(work, task_id)).task
 

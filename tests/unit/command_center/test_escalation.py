@@ -10,6 +10,7 @@ from citybrain_testing.command import DUTY1, LEADER, World, make_world, river, u
 from command_center.model import EscalationState, TaskState
 from rules.transitions import Kind
 from storage.memory.command import MemoryStore
+from stream.records import TICK
 
 
 def run(story: Callable[[World], Coroutine[Any, Any, None]]) -> None:
@@ -143,5 +144,21 @@ def test_a_unit_that_does_not_answer_loses_the_task_to_the_next() -> None:
         assert (task.unit_id, task.state) == ("unit-patrol-2", TaskState.ISSUED)
         units = {u.unit_id: u for u in await world.center.units(DUTY1)}
         assert units["unit-patrol-1"].task_id == ""
+
+    run(story)
+
+
+def test_records_that_change_nothing_cost_no_commit_each_and_the_cursor_moves_all_the_same() -> None:
+    async def story(world: World) -> None:
+        for _ in range(100):
+            world.log.put(TICK)
+        await world.drain()
+        assert world.follower.position == 100
+        assert world.log.committed == {}
+        world.clock.step(6)
+        world.log.put(TICK)
+        await world.drain()
+        assert world.log.committed == {"command": 101}
+        assert await world.restarted().follower.step() == 0
 
     run(story)

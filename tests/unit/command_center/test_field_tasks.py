@@ -281,3 +281,21 @@ def test_rejecting_recalls_and_only_a_rise_opens_anew() -> None:
         assert again.incident_id == "I-20190809-002"
 
     run(story)
+
+
+def test_a_task_found_undone_takes_its_unit_back_unless_it_is_busy() -> None:
+    async def story(world: World) -> None:
+        task = await issued(world)
+        me = responder(task.unit_id)
+        for to in (TaskState.ACCEPTED, TaskState.ON_SCENE, TaskState.REPORTED_DONE):
+            await world.center.move_task(me, task.task_id, to)
+        back = await world.center.move_task(DUTY1, task.task_id, TaskState.IN_PROGRESS, comment="现场未处置完")
+        assert back.state is TaskState.IN_PROGRESS
+        [unit] = [u for u in await world.center.units(DUTY1) if u.unit_id == task.unit_id]
+        assert (unit.task_id, unit.status) == (task.task_id, UnitStatus.DISPATCHED)
+        await world.center.move_task(me, task.task_id, TaskState.REPORTED_DONE)
+        await world.center.unit_status(me, me.unit_id, UnitStatus.OOS)
+        with pytest.raises(IllegalTransition):
+            await world.center.move_task(DUTY1, task.task_id, TaskState.IN_PROGRESS)
+
+    run(story)
