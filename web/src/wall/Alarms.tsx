@@ -83,7 +83,12 @@ function AlarmRow({ alarm, desk, isNext }: { alarm: Alarm; desk: Desk; isNext: b
           {alarm.peak_colour !== alarm.colour && alarm.state === "firing" && alarm.peak_colour !== "" ? <small>{t("alarms.peak", { c: word("colour", alarm.peak_colour) })}</small> : null}
           <Flags flags={alarm.flags} noData={alarm.no_data} stored={alarm.stored} latched={alarm.latched} />
         </div>
-        {selected ? <p class="detail">{own(alarm.detail_zh, alarm.detail_en)}</p> : null}
+        {selected ? (
+          <p class="detail">
+            {own(alarm.detail_zh, alarm.detail_en)}
+            <small>{t("alarms.rule", { r: `${alarm.rule_id} · ${alarm.rule_version}` })}</small>
+          </p>
+        ) : null}
         <Calling alarm={alarm} />
       </div>
       {waiting ? (

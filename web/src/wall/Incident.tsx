@@ -51,7 +51,13 @@ export function IncidentPanel({ desk }: { desk: Desk }) {
   }
   const tasks = desk.tasksOf(incident.incident_id);
   return (
-    <section class={`panel grow incident-panel e-${incident.colour || "none"}`} data-testid="incident-panel" data-incident={incident.incident_id} data-state={incident.state}>
+    <section
+      class={`panel grow incident-panel e-${incident.colour || "none"}`}
+      onPointerDownCapture={() => desk.touch(incident.incident_id)}
+      onKeyDownCapture={() => desk.touch(incident.incident_id)}
+      data-testid="incident-panel"
+      data-incident={incident.incident_id} data-state={incident.state}
+    >
       <header class="incident-head">
         <Chip colour={incident.colour} big />
         <div>

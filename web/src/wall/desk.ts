@@ -7,16 +7,22 @@ import type { Alarm, Candidate, Incident, Task } from "../core/types";
 
 const OPEN_STATES = ["REPORTED", "VERIFYING", "OPEN", "GRADED", "RESPONDING", "CONTROLLED", "TERMINATED", "RECOVERY", "REVIEW"];
 
+/** After this long without a touch the panel follows events by itself again. */
+const PIN_MS = 120_000;
+
 export class Desk {
   alarmId = "";
   incidentId = "";
   /** acknowledgements that were sent and have not come back as an event yet */
   readonly sent = new Set<string>();
   problem = "";
-  private pinned = false;
+  private pinnedUntilMs = 0;
   private readonly listeners = new Set<() => void>();
 
-  constructor(readonly session: Session) {}
+  constructor(
+    readonly session: Pick<Session, "store" | "api" | "can" | "clock" | "registry">,
+    private readonly nowMs: () => number = () => performance.now(),
+  ) {}
 
   listen(run: () => void): () => void {
     this.listeners.add(run);
@@ -32,8 +38,14 @@ export class Desk {
 
   selectIncident(incidentId: string): void {
     this.incidentId = incidentId;
-    this.pinned = true;
+    this.pinnedUntilMs = this.nowMs() + PIN_MS;
     this.changed();
+  }
+
+  /** Somebody works in the panel: it must not change under the hand. */
+  touch(incidentId: string): void {
+    this.incidentId = incidentId;
+    this.pinnedUntilMs = this.nowMs() + PIN_MS;
   }
 
   /** Incidents that still want attention first, the worst and newest of them on top. */
@@ -45,12 +57,17 @@ export class Desk {
     );
   }
 
-  /** The chosen incident, or by itself the one that waits for a person. */
+  /**
+   * The incident of the panel: the chosen one while somebody works on it; else the one on show as long as it waits for a
+   * person; else one that does; else the one on show.
+   */
   incident(): Incident | undefined {
-    const chosen = this.session.store.incidents.get(this.incidentId);
-    if (chosen !== undefined && this.pinned) return chosen;
+    const shown = this.session.store.incidents.get(this.incidentId);
+    if (shown !== undefined && (this.nowMs() < this.pinnedUntilMs || shown.state === "VERIFYING")) return shown;
     const list = this.incidents();
-    return list.find((incident) => incident.state === "VERIFYING") ?? list[0];
+    const next = list.find((incident) => incident.state === "VERIFYING") ?? shown ?? list[0];
+    this.incidentId = next?.incident_id ?? "";
+    return next;
   }
 
   tasksOf(incidentId: string): Task[] {

@@ -91,6 +91,19 @@ function Wall({ session, link }: { session: Session; link: LinkInfo }) {
   );
 }
 
+const RELOAD_AGE_MS = 20 * 3600e3;
+const RELOAD_HOUR = 4;
+const RELOAD_CHECK_MS = 300_000;
+
+/** A wall runs for months: once a night, in a quiet minute, it starts afresh. Never while an alarm waits for somebody. */
+function nightlyReload(session: Session): void {
+  setInterval(() => {
+    const waiting = [...session.store.alarms.values()].some((alarm) => alarm.state === "firing" && alarm.acked === null);
+    const open = session.live.info().state === "open";
+    if (open && !waiting && performance.now() > RELOAD_AGE_MS && new Date().getHours() === RELOAD_HOUR) location.reload();
+  }, RELOAD_CHECK_MS);
+}
+
 function Waiting({ problem }: { problem: string }) {
   return (
     <main class="waiting">
@@ -125,6 +138,7 @@ async function main(): Promise<void> {
   );
   link = session.live.info();
   draw();
+  nightlyReload(session);
   await thresholds(session);
 }
 
