@@ -18,7 +18,14 @@ async def serve(settings: dict[str, Any]) -> None:
     clock = RunningClock(settings["city_us"])
     with LogWriter(Path(settings["directory"]), clock) as writer:
         broker = BrokerAccess(**settings["broker"])
-        service = IngestService(writer, clock, tenant=settings["tenant"], broker=broker, models=load_models())
+        service = IngestService(
+            writer,
+            clock,
+            tenant=settings["tenant"],
+            broker=broker,
+            models=load_models(),
+            on_new_session=Path(settings["subscribed"]).touch,
+        )
         await service.run()
 
 

@@ -32,7 +32,7 @@ KEEPALIVE_S = 30
 SESSION_EXPIRY_S = 0xFFFFFFFF  # never: what waits for us is not ours to forget
 BACK_OFF_S = (1, 10)
 REPLIES_MAX = 10_000
-REPLIES_IN_FLIGHT = 200
+NO_WINDOW = 0  # replies leave at once, so that they stand before the PUBACK on the wire; REPLIES_MAX bounds them
 KEEP_RETAINED_OUT = 2  # Retain Handling: do not send what the broker has kept
 DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 
@@ -88,7 +88,7 @@ class MqttInput:
         client.username_pw_set(username, password)
         client.reconnect_delay_set(*BACK_OFF_S)
         client.max_queued_messages_set(REPLIES_MAX)
-        client.max_inflight_messages_set(REPLIES_IN_FLIGHT)
+        client.max_inflight_messages_set(NO_WINDOW)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe

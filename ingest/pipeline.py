@@ -40,7 +40,7 @@ class Link:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a batch of messages comes to. Append `records`, then acknowledge, then send `replies`."""
+    """What a batch of messages comes to. Append `records`, then send `replies`, then acknowledge."""
 
     records: list[NewRecord] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
@@ -295,7 +295,7 @@ class Pipeline:
         batch.replies.append(acks.receipt(self._tenant, sender, sample.seq, child=child))
 
     def _receipts_again(self, message: Message, batch: _Batch) -> None:
-        """A duplicate says that we ended between the fsync and the PUBACK: its receipts may not have gone out either."""
+        """A duplicate says that we ended between fsync and PUBACK: its receipts may not have gone out."""
         topic = topics.parse_up(message.topic)
         if topic.channel == Channel.TELEMETRY:
             decoded = json_v1.telemetry(topic.device_id, message.payload)

@@ -1,13 +1,12 @@
-"""Ingest as a service: broker -> log, and only then PUBACK and receipts.
+"""Ingest as a service: broker -> log, and only then receipts and PUBACK.
 
-The order is the promise: append (fsync), acknowledge, reply. A crash between two of them is a redelivery, not a loss.
+The order is the promise: append (fsync), reply, acknowledge. A crash between two of them is a redelivery, not a loss.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,7 +32,7 @@ from stream.writer import LogWriter
 
 BATCH_MESSAGES = 500  # about 1,000 rows
 BATCH_LINGER_S = 0.02
-BATCHES_IN_FLIGHT = 4  # one is decoded while the ones before it are on their way to the disk
+BATCHES_AHEAD = 4  # decoded while the ones before them are on their way to the disk; then reading waits
 RETRY_S = (0.1, 0.2, 0.5, 1.0)  # the log is full or the disk refuses: nothing is acknowledged, we try again for ever
 DRAIN_IDLE_S = 0.5  # the broker's backlog is over when it has sent nothing for so long
 
@@ -55,10 +54,9 @@ class BrokerAccess:
 
 
 @dataclass(frozen=True, slots=True)
-class _InFlight:
+class _Batch:
     messages: list[Message]
     outcome: Outcome
-    done: Future[list[Appended]]
     received_ns: int
 
 
@@ -102,7 +100,7 @@ class IngestService:
         self._refusals = (
             RefusalService(broker.log_file, clock, self.registry, self._append) if broker.log_file else None
         )
-        self._flying: asyncio.Queue[_InFlight] = asyncio.Queue(BATCHES_IN_FLIGHT)
+        self._decoded: asyncio.Queue[_Batch] = asyncio.Queue(BATCHES_AHEAD)
         self.drained = asyncio.Event()  # the backlog that waited at the broker is in the log
 
     def on_control(self, control: ControlBody, appended: Appended) -> None:
@@ -123,7 +121,7 @@ class IngestService:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._read(), name="ingest-read")
-                group.create_task(self._finish(), name="ingest-finish")
+                group.create_task(self._log(), name="ingest-log")
                 group.create_task(self._watch_backlog(), name="ingest-backlog")
                 if self._refusals is not None:
                     group.create_task(self._refusals.run(), name="ingest-refusals")
@@ -137,39 +135,30 @@ class IngestService:
                 continue
             received_ns = self._clock.machine_ns()
             outcome = self._pipeline.process(messages, self._link())
-            done = await self._submit(outcome.records)
-            await self._flying.put(_InFlight(messages, outcome, done, received_ns))
+            await self._decoded.put(_Batch(messages, outcome, received_ns))
 
-    async def _finish(self) -> None:
-        """In the order of arrival: durable, acknowledged, answered."""
+    async def _log(self) -> None:
+        """In the order of arrival: durable, answered, acknowledged. What was decoded during one fsync shares the next."""
         while True:
-            batch = await self._flying.get()
-            await self._durable(batch)
-            self.input.acknowledge(batch.messages)
-            self.input.send(batch.outcome.replies)
-            metrics.BATCH_ROWS.observe(batch.outcome.rows)
-            metrics.COMMIT_S.observe((self._clock.machine_ns() - batch.received_ns) / 1e9)
+            batches = [await self._decoded.get()]
+            while not self._decoded.empty():
+                batches.append(self._decoded.get_nowait())
+            await self._durable([record for batch in batches for record in batch.outcome.records])
+            for batch in batches:
+                self.input.send(batch.outcome.replies)  # first: what is not acknowledged yet will be answered again
+                self.input.acknowledge(batch.messages)
+                metrics.BATCH_ROWS.observe(batch.outcome.rows)
+                metrics.COMMIT_S.observe((self._clock.machine_ns() - batch.received_ns) / 1e9)
 
-    async def _durable(self, batch: _InFlight) -> None:
-        """Wait for the fsync; a log that refuses is asked again until it takes the batch. Meanwhile nothing is acknowledged
-        and the receive maximum stops the broker."""
-        done, attempt = batch.done, 0
-        while True:
-            try:
-                await asyncio.wrap_future(done)
-                return
-            except LogClosed:
-                raise
-            except LogError as error:
-                await self._back_off(error, attempt)
-            attempt += 1
-            done = await self._submit(batch.outcome.records)
-
-    async def _submit(self, records: list[NewRecord]) -> Future[list[Appended]]:
+    async def _durable(self, records: list[NewRecord]) -> None:
+        """Append; a log that refuses is asked again until it takes them, and nothing overtakes them. Meanwhile nothing is
+        acknowledged and the receive maximum stops the broker. Only what is durable is acknowledged, so an append whose fate
+        we do not know (a time-out) is not repeated here: the process ends and the broker sends it again."""
         attempt = 0
         while True:
             try:
-                return self._writer.submit(records)
+                await self._writer.append_async(records)
+                return
             except LogClosed:
                 raise
             except LogError as error:
@@ -186,7 +175,7 @@ class IngestService:
         quiet_since_ns = self._clock.machine_ns()
         while self._clock.machine_ns() - quiet_since_ns < DRAIN_IDLE_S * 1e9:
             await asyncio.sleep(DRAIN_IDLE_S / 5)
-            if self.input.waiting or not self._flying.empty():
+            if self.input.waiting or not self._decoded.empty():
                 quiet_since_ns = self._clock.machine_ns()
         self.drained.set()
         log.info("broker_backlog_drained")

@@ -22,7 +22,7 @@ from devices.models import load_models
 from ingest.service import BrokerAccess, IngestService
 from stream.reader import LogReader
 from stream.registry_cache import save_registry
-from stream.writer import LogWriter
+from stream.writer import MAX_BYTES, LogWriter
 
 pytestmark = pytest.mark.broker
 WAIT_S = 10.0
@@ -38,9 +38,11 @@ def broker() -> Iterator[PrivateMosquitto]:
 class Bench:
     """A log with two gauges, an ingest service on it, and a device's hands."""
 
-    def __init__(self, folder: Path, broker: PrivateMosquitto) -> None:
+    def __init__(self, folder: Path, broker: PrivateMosquitto, **access: Any) -> None:
         self.broker, self.clock = broker, RunningClock()
-        self.writer = LogWriter(folder / "log", self.clock)
+        self.writer = LogWriter(
+            folder / "log", self.clock, max_bytes=access.pop("max_bytes", MAX_BYTES), required=("store",)
+        )
         registry = registry_of([gauge("g1"), gauge("g2")], [series(1, "g1"), series(2, "g2")])
         with LogReader(folder / "log") as reader:
             save_registry(reader, registry, 0)
@@ -56,6 +58,7 @@ class Bench:
                 password=broker.password("service.ingest"),
                 client_id=f"ingest-{folder.name}",
                 log_file=broker.broker.log_file,
+                **access,
             ),
             models=load_models(),
             on_new_session=self._count,
@@ -83,8 +86,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def ingesting(folder: Path, broker: PrivateMosquitto) -> AsyncIterator[Bench]:
-    bench = Bench(folder, broker)
+async def ingesting(folder: Path, broker: PrivateMosquitto, **access: Any) -> AsyncIterator[Bench]:
+    bench = Bench(folder, broker, **access)
     try:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(bench.service.run())
@@ -212,3 +215,75 @@ def test_what_came_while_we_were_away_is_read_once_and_in_order(tmp_path: Path, 
 
 def _plain_device(broker: PrivateMosquitto) -> aiomqtt.Client:
     return aiomqtt.Client(broker.host, broker.port, username="g1", password=DEVICES["g1"], identifier="g1")
+
+
+def test_a_broker_of_311_only_is_served_by_parameter(tmp_path: Path, broker: PrivateMosquitto) -> None:
+    async def scene() -> None:
+        async with ingesting(tmp_path, broker, protocol="3.1.1") as bench, bench.device("g1") as device:
+            await device.publish(bench.topic("g1"), json.dumps({"ts": bench.ts(), "values": {"stage_m": 2}}), qos=1)
+            await bench.until(lambda r: len(rows_of(r)) == 1)
+            assert bench.sessions == 1
+
+    run(scene)
+
+
+def test_a_full_log_acknowledges_nothing_and_goes_on_when_there_is_room(
+    tmp_path: Path, broker: PrivateMosquitto
+) -> None:
+    async def scene() -> None:
+        async with (
+            ingesting(tmp_path, broker, max_bytes=150_000, receive_maximum=50) as bench,
+            bench.device("g1") as device,
+        ):
+            await device.subscribe(bench.topic("g1", "down/#"), qos=1)
+            receipts = asyncio.create_task(_receipts(device, 400))
+            for number in range(400):
+                payload = {"ts": bench.ts(), "seq": number, "values": {"stage_m": number, "padding": "x" * 1000}}
+                await device.publish(bench.topic("g1"), json.dumps(payload), qos=1)
+            await asyncio.sleep(0.5)
+            refused_at = bench.writer.head
+            logged = {row["seq"] for row in rows_of(all_records(bench.writer.directory))}
+            assert 0 < len(logged) < 400
+            assert not receipts.done()
+            bench.writer._max_bytes = MAX_BYTES  # somebody made room
+            assert await receipts >= logged
+            rows = rows_of(all_records(bench.writer.directory))
+            assert bench.writer.head > refused_at
+            assert [row["seq"] for row in rows] == list(range(400))
+
+    run(scene)
+
+
+async def _receipts(device: aiomqtt.Client, count: int) -> set[int]:
+    found: set[int] = set()
+    async with asyncio.timeout(WAIT_S):
+        async for message in device.messages:
+            found.add(json.loads(message.payload)["seq"])  # type: ignore[arg-type]
+            if len(found) == count:
+                break
+    return found
+
+
+def test_a_killed_broker_is_found_again_and_saves_as_soon_as_the_session_is_new(tmp_path: Path) -> None:
+    async def scene(server: PrivateMosquitto) -> None:
+        async with ingesting(tmp_path, server) as bench:
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+            async with asyncio.timeout(WAIT_S):
+                while bench.sessions < 2:  # nothing had been saved: told, the supervisor would have sent SIGUSR1
+                    await asyncio.sleep(0.02)
+            server.save_now()
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+            async with asyncio.timeout(WAIT_S):
+                while bench.service.input.generation < 3:
+                    await asyncio.sleep(0.02)
+                await bench.service.input.subscribed.wait()
+            assert bench.sessions == 2  # this time the session had been saved
+            async with bench.device("g1") as device:
+                await device.publish(bench.topic("g1"), json.dumps({"ts": bench.ts(), "values": {"stage_m": 1}}), qos=1)
+                await bench.until(lambda r: len(rows_of(r)) == 1)
+
+    with private_mosquitto(accounts=DEVICES) as server:
+        asyncio.run(scene(server))

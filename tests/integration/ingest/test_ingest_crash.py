@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.broker
 ROOT = Path(__file__).resolve().parents[3]
 DEVICES = {f"g{n}": f"pw-{n}" for n in range(1, 5)}
 MESSAGES = 2_500  # of each device
-KILLS_AFTER_S = (0.8, 0.6, 0.7)
+KILLS_AFTER_S = (0.4, 0.1, 0.3)
 WAIT_S = 40.0
 
 
@@ -72,37 +73,42 @@ def prepare(folder: Path, broker: PrivateMosquitto) -> Path:
         "password": broker.password("service.ingest"),
     }
     settings = folder / "settings.json"
-    document = {"city_us": LEKIMA_US, "directory": str(folder / "log"), "tenant": broker.tenant, "broker": access}
+    document = {
+        "city_us": LEKIMA_US,
+        "directory": str(folder / "log"),
+        "tenant": broker.tenant,
+        "broker": access,
+        "subscribed": str(folder / "subscribed"),
+    }
     settings.write_text(json.dumps(document))
     return settings
 
 
-def wait_for_log(directory: Path) -> None:
+def wait_until(what: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_S
-    with LogReader(directory) as reader:
-        while reader.head() == 0 and time.monotonic() < deadline:
-            time.sleep(0.05)
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def test_nothing_acknowledged_is_missing_after_kill_9_of_ingest(tmp_path: Path) -> None:
     with private_mosquitto(accounts=DEVICES) as broker:
         settings = prepare(tmp_path, broker)
         process = start_ingest(settings)
-        time.sleep(1.5)  # its session must exist before anybody publishes: what nobody subscribed to is nobody's
+        wait_until((tmp_path / "subscribed").exists)  # what is published before anybody subscribes is nobody's
         gauges = [Gauge(broker, name) for name in DEVICES]
         for device in gauges:
             device.start()
-        wait_for_log(tmp_path / "log")
-        for after_s in KILLS_AFTER_S:
-            time.sleep(after_s)
-            process.kill()
-            process.wait()
-            process = start_ingest(settings)
+        with LogReader(tmp_path / "log") as reader:
+            for after_s in KILLS_AFTER_S:
+                before = reader.head()
+                wait_until(lambda before=before: reader.head() > before)  # type: ignore[misc]
+                time.sleep(after_s)
+                process.kill()
+                process.wait()
+                process = start_ingest(settings)
         for device in gauges:
             device.join(WAIT_S)
-        deadline = time.monotonic() + WAIT_S
-        while any(len(device.receipts) < MESSAGES for device in gauges) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: all(len(device.receipts) == MESSAGES for device in gauges))
         process.kill()
         process.wait()
         for device in gauges:
