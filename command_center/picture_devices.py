@@ -44,6 +44,7 @@ class DeviceBoard:
         self._absent: dict[str, set[str]] = {}  # device -> alarms that say it is silent
         self._dirty: set[str] = set()
         self._status: dict[str, str] = {}
+        self._stale_s: dict[str, float] = {}
 
     # -- what happened ---------------------------------------------------------------------------------------------
 
@@ -97,6 +98,7 @@ class DeviceBoard:
 
     def registered(self) -> None:
         """The registry has changed: rows follow it."""
+        self._stale_s.clear()
         for device_id in list(self.live):
             if device_id not in self.registry.devices:
                 del self.live[device_id]
@@ -125,10 +127,14 @@ class DeviceBoard:
         return {} if device is None else dict(device.latest)
 
     def stale_s(self, device_id: str) -> float:
-        device = self.registry.devices[device_id]
-        streams = self.registry.datastreams_of(device_id)
-        interval_s = device.interval_s or max((s.interval_s for s in streams), default=DEFAULT_INTERVAL_S)
-        return NO_DATA_INTERVALS * interval_s
+        """How long a device may be silent before its data count as missing."""
+        found = self._stale_s.get(device_id)
+        if found is None:
+            device = self.registry.devices[device_id]
+            streams = self.registry.datastreams_of(device_id)
+            interval_s = device.interval_s or max((s.interval_s for s in streams), default=DEFAULT_INTERVAL_S)
+            found = self._stale_s[device_id] = NO_DATA_INTERVALS * interval_s
+        return found
 
     def colour_of(self, device_id: str) -> str:
         return max(self._colours.get(device_id, {}).values(), key=rank, default="")

@@ -17,6 +17,7 @@ from command_center.api.deps import ApiDeps
 from command_center.api.idempotency import Replays
 from command_center.api.live import LiveDoor
 from command_center.api.middleware import Rim
+from command_center.api.openapi import describe
 from command_center.api.pages import page_routes
 
 LIVE_PATH = "/api/v1/live"
@@ -61,5 +62,6 @@ def build_app(deps: ApiDeps) -> FastAPI:
         app.include_router(router, dependencies=[Depends(require_session)])
     app.router.routes.append(WebSocketRoute(LIVE_PATH, app.state.live.endpoint))
     app.router.routes.extend(page_routes(deps))
+    describe(app, OPEN_PATHS)
     app.add_middleware(Rim, clock=deps.clock)
     return app
