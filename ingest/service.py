@@ -34,6 +34,9 @@ BATCH_MESSAGES = 500  # about 1,000 rows
 BATCH_LINGER_S = 0.02
 BATCHES_AHEAD = 4  # decoded while the ones before them are on their way to the disk; then reading waits
 RETRY_S = (0.1, 0.2, 0.5, 1.0)  # the log is full or the disk refuses: nothing is acknowledged, we try again for ever
+DELIVERY_S = (
+    5.0  # machine seconds that a message may be on its way; on a clock of 60x they are five minutes of city time
+)
 DRAIN_IDLE_S = 0.5  # the broker's backlog is over when it has sent nothing for so long
 
 log = structlog.get_logger()
@@ -83,7 +86,8 @@ class IngestService:
         with LogReader(writer.directory) as reader:
             self.registry, self._registry_position = load_registry(reader)
             tail = DupTail.of_log(reader.tail(RecordKind.OBS, TAIL_RECORDS))
-        self._pipeline = Pipeline(tenant, self.registry, models, tail=tail)
+        slack_s = DELIVERY_S * max(0.0, clock.rate - 1.0)
+        self._pipeline = Pipeline(tenant, self.registry, models, tail=tail, delivery_slack_s=slack_s)
         self.input = MqttInput(
             tenant=tenant,
             host=broker.host,

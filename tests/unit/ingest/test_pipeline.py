@@ -209,6 +209,12 @@ def test_what_waited_while_we_were_away_is_history_and_no_wrong_clock() -> None:
     assert outcome.replies == []
 
 
+def test_on_a_fast_clock_the_way_to_us_is_not_taken_for_a_wrong_clock() -> None:
+    late = message(reading(ts=NOW_MS - 500_000))
+    assert rows(send(late))[0]["source"] == Source.LIVE | Source.CLOCK_FAULT
+    assert rows(send(late, to=pipeline(delivery_slack_s=295.0)))[0]["source"] == Source.LIVE | Source.LATE
+
+
 def test_receipts_follow_the_device_even_for_a_duplicate() -> None:
     made = pipeline()
     again = message([reading(1.0, seq=1), reading(2.0, seq=2)])
