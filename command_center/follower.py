@@ -24,7 +24,9 @@ from stream.records import Record, RecordKind, as_control, as_event
 log = structlog.get_logger(__name__)
 
 CURSOR = "command"
-BATCH_ROWS = 64  # observation frames come along and are skipped; this bounds what one read holds in memory
+BATCH_ROWS = (
+    32  # observation frames come along and are skipped; bounds memory, and how long one storm holds the write turn
+)
 WAIT_S = 1.0
 RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0

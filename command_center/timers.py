@@ -30,6 +30,10 @@ HANDLERS: Mapping[str, Callable[[Work, Timer], Awaitable[None]]] = {
 POLL_S = 0.25  # a step of 60 s may come this much late; one indexed query each
 BATCH = 50
 RETRY_S = 2.0
+# Viewers that were away longer than this get a snapshot; phones that were away longer reload their tasks (city time).
+KEEP_LIVE_US = 48 * 3600 * 1_000_000
+KEEP_KEYS_US = 7 * 24 * 3600 * 1_000_000
+TIDY_EVERY_NS = 600 * 1_000_000_000
 
 
 class TimerService:
@@ -37,12 +41,14 @@ class TimerService:
 
     def __init__(self, store: Store, env: Env, emit: Emit) -> None:
         self._store, self._env, self._emit = store, env, emit
+        self._tidied_ns: int | None = None
 
     async def run(self) -> None:
         """Until cancelled. A database that is away is waited for; timers that came due meanwhile fire afterwards."""
         while True:
             try:
                 fired = await self.run_due()
+                await self.tidy()
             except Unavailable as error:
                 log.warning("timers_wait_for_database", reason=str(error))
                 await asyncio.sleep(RETRY_S)
@@ -57,6 +63,18 @@ class TimerService:
         for timer in due:
             await self._fire(timer)
         return len(due)
+
+    async def tidy(self) -> None:
+        """Drop what only a resume or a retry would ask for, every ten minutes."""
+        now_ns = self._env.clock.machine_ns()
+        if self._tidied_ns is not None and now_ns - self._tidied_ns < TIDY_EVERY_NS:
+            return
+        self._tidied_ns = now_ns
+        city_us = self._env.clock.city_us()
+        async with self._store.write() as tx:
+            rows = await tx.forget(city_us - KEEP_LIVE_US, city_us - KEEP_KEYS_US)
+        if rows:
+            log.info("command_rows_forgotten", rows=rows)
 
     async def _fire(self, timer: Timer) -> None:
         try:

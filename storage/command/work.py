@@ -7,7 +7,7 @@ import msgspec
 from command_center.model import Change, JournalEntry, User
 from command_center.records import Timer, UserRecord
 from storage.batch import clean
-from storage.command.rows import Part, jsonb, params, struct
+from storage.command.rows import SQL, Part, jsonb, params, struct
 from storage.database import Row
 from storage.times import opt_time, opt_us, to_time, to_us
 
@@ -78,6 +78,11 @@ class JournalRows(Part):
     async def live_head(self) -> int:
         row = await self._one("live_head")
         return 0 if row is None else int(row["seq"])
+
+    async def forget(self, live_before_us: int, keys_before_us: int) -> int:
+        live = await self._conn.execute(SQL["drop_live"], {"before": to_time(live_before_us)})
+        keys = await self._conn.execute(SQL["drop_keys"], {"before": to_time(keys_before_us)})
+        return live.rowcount + keys.rowcount
 
 
 class UserRows(Part):

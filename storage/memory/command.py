@@ -40,7 +40,7 @@ replace = msgspec.structs.replace
 class _State:
     cursors: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
-    keys: dict[tuple[str, str], str] = field(default_factory=dict)
+    keys: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     incidents: dict[str, Incident] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)  # incident id -> group key
     timelines: list[tuple[str, TimelineEntry]] = field(default_factory=list)
@@ -57,6 +57,7 @@ class _State:
     timers: dict[str, Timer] = field(default_factory=dict)
     journal: list[JournalEntry] = field(default_factory=list)
     live: list[Change] = field(default_factory=list)
+    live_count: int = 0
     users: dict[str, UserRecord] = field(default_factory=dict)
 
     def snapshot(self) -> _State:
@@ -106,8 +107,8 @@ class _MemoryTx:
 
     async def remember(self, actor: str, key: str, fingerprint: str, at_us: int) -> str | None:
         before = self._s.keys.get((actor, key))
-        self._s.keys.setdefault((actor, key), fingerprint)
-        return before
+        self._s.keys.setdefault((actor, key), (fingerprint, at_us))
+        return None if before is None else before[0]
 
     async def incident(self, incident_id: str) -> Incident | None:
         found = self._s.incidents.get(incident_id)
@@ -320,15 +321,21 @@ class _MemoryTx:
         return found[:limit]
 
     async def add_live(self, change: Change) -> int:
-        seq = len(self._s.live) + 1
-        self._s.live.append(replace(change, seq=seq))
-        return seq
+        self._s.live_count += 1
+        self._s.live.append(replace(change, seq=self._s.live_count))
+        return self._s.live_count
 
     async def live_since(self, channel: str, seq: int, limit: int) -> list[Change]:
-        return [c for c in self._s.live[seq:] if c.channel == channel][:limit]
+        return [c for c in self._s.live if c.seq > seq and c.channel == channel][:limit]
 
     async def live_head(self) -> int:
-        return len(self._s.live)
+        return self._s.live_count
+
+    async def forget(self, live_before_us: int, keys_before_us: int) -> int:
+        before = len(self._s.live) + len(self._s.keys)
+        self._s.live = [c for c in self._s.live if c.at_us >= live_before_us]
+        self._s.keys = {k: v for k, v in self._s.keys.items() if v[1] >= keys_before_us}
+        return before - len(self._s.live) - len(self._s.keys)
 
     async def user(self, username: str) -> UserRecord | None:
         return self._s.users.get(username)

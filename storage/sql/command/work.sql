@@ -58,8 +58,14 @@ VALUES (%(channel)s, %(at)s, %(kind)s, %(id)s, %(rev)s, %(data)s) RETURNING seq;
 -- live_since: What a viewer missed.
 SELECT * FROM live_event WHERE channel = %(channel)s AND seq > %(seq)s ORDER BY seq LIMIT %(limit)s;
 
--- live_head: The last number given.
-SELECT coalesce(max(seq), 0) AS seq FROM live_event;
+-- live_head: The last number given, also when the event itself was dropped.
+SELECT coalesce((SELECT max(seq) FROM live_event), pg_sequence_last_value(pg_get_serial_sequence('live_event', 'seq')), 0) AS seq;
+
+-- drop_live: Events that no viewer asks for any more.
+DELETE FROM live_event WHERE at < %(before)s;
+
+-- drop_keys: Idempotency keys that no phone sends again.
+DELETE FROM idempotency_key WHERE seen_at < %(before)s;
 
 -- read_user: One user.
 SELECT * FROM app_user WHERE username = %(username)s;

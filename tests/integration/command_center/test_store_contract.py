@@ -109,7 +109,7 @@ def test_a_failed_block_leaves_nothing(run: Run) -> None:
         async with store.read() as tx:
             assert await tx.incidents([], 10) == []
             assert await tx.cursor("command") == 0
-            assert await tx.live_head() == 0
+            assert await tx.live_since("task", 0, 10) == []
 
     run(story)
 
@@ -375,5 +375,21 @@ def test_writers_take_turns(run: Run) -> None:
         await asyncio.gather(*(count() for _ in range(6)))
         async with store.read() as tx:
             assert await tx.cursor("c") == 6
+
+    run(story)
+
+
+def test_forgetting_drops_old_rows_and_never_a_number(run: Run) -> None:
+    async def story(store: Store) -> None:
+        change = Change(channel="task", seq=0, at_us=START_US, kind="draft", id="T", rev=1, data={})
+        async with store.write() as tx:
+            assert await tx.live_head() == 0
+            head = [await tx.add_live(change) for _ in range(3)][-1]
+            await tx.remember("duty1", "k", "f", START_US)
+            assert await tx.forget(START_US, START_US) == 0
+            assert await tx.forget(START_US + 1, START_US + 1) == 4
+            assert await tx.live_head() == head
+            assert await tx.remember("duty1", "k", "g", START_US) is None
+            assert await tx.add_live(change) == head + 1
 
     run(story)
