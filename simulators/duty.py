@@ -26,6 +26,10 @@ OVER = ("CLOSED", "RECALLED", "SUPERSEDED", "DRAFT")
 ENDED = ("REJECTED", "MERGED", "TERMINATED", "RECOVERY", "REVIEW", "ARCHIVED")
 
 
+async def _pause(rng: random.Random, span_s: tuple[float, float], pace: float) -> None:
+    await asyncio.sleep(rng.uniform(*span_s) * pace)
+
+
 @dataclass(slots=True, kw_only=True)
 class Acknowledger:
     """duty1: reads the alarm queue and acknowledges."""
@@ -33,6 +37,7 @@ class Acknowledger:
     session: Session
     ear: LiveEar
     rng: random.Random
+    pace: float = 1.0  # of the person: 0.5 takes half the time
     acked: int = 0
 
     async def run(self) -> None:
@@ -43,10 +48,10 @@ class Acknowledger:
                 if not waiting:
                     await self.ear.wait(LOOK_EVERY_S)
                     continue
-                await asyncio.sleep(self.rng.uniform(*NOTICE_S))
+                await _pause(self.rng, NOTICE_S, self.pace)
                 for alarm in waiting[:8]:
                     await self._acknowledge(alarm)
-                    await asyncio.sleep(self.rng.uniform(*ACT_S))
+                    await _pause(self.rng, ACT_S, self.pace)
 
     async def _waiting(self) -> list[dict[str, Any]]:
         answer = await self.session.get("/api/v1/alarms", state="open", limit=200)
@@ -69,6 +74,7 @@ class IncidentDesk:
     leader: Session
     ear: LiveEar
     rng: random.Random
+    pace: float = 1.0
     verified: int = 0
     issued: int = 0
     checked: int = 0
@@ -98,14 +104,14 @@ class IncidentDesk:
         incident_id = incident["incident_id"]
         acted = 0
         if incident["state"] in ("REPORTED", "VERIFYING"):
-            await asyncio.sleep(self.rng.uniform(*NOTICE_S))
+            await _pause(self.rng, NOTICE_S, self.pace)
             await self.session.post(f"/api/v1/incidents/{incident_id}/verify", {"comment": "电话核实属实"})
             self.verified += 1
             acted += 1
         tasks = await self._tasks(incident_id)
         drafts = [t["task_id"] for t in tasks if t["state"] in ("DRAFT", "EXPIRED", "DECLINED")]
         if drafts:
-            await asyncio.sleep(self.rng.uniform(*ACT_S))
+            await _pause(self.rng, ACT_S, self.pace)
             await self.session.post(
                 f"/api/v1/incidents/{incident_id}/tasks/issue",
                 {"task_ids": drafts},
@@ -128,7 +134,7 @@ class IncidentDesk:
         if state not in ("REPORTED_DONE", "VERIFIED", "PARTIAL", "FAILED"):
             return 0
         if state == "REPORTED_DONE":
-            await asyncio.sleep(self.rng.uniform(*ACT_S))
+            await _pause(self.rng, ACT_S, self.pace)
             await self.session.post(f"{path}/verify", {"comment": "视频核查通过"})
         await self.session.post(f"{path}/close", {"comment": "办结"})
         self.checked += 1
@@ -144,7 +150,7 @@ class IncidentDesk:
         firing = any(a["state"] == "firing" for a in detail["alarms"])
         if not detail["tasks"] or tasks_open or drafts or firing:
             return 0
-        await asyncio.sleep(self.rng.uniform(*NOTICE_S))
+        await _pause(self.rng, NOTICE_S, self.pace)
         if detail["state"] != "CONTROLLED":
             await self.leader.post(f"/api/v1/incidents/{incident_id}/controlled", {"comment": "现场已受控"})
         await self.leader.post(f"/api/v1/incidents/{incident_id}/close", {"comment": "告警解除、任务办结，处置结束"})

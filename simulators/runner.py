@@ -66,15 +66,18 @@ async def simulate(
     devices: int | None = None,
     rate: float | None = None,
     people: bool = True,
-    until_end: bool = False,
+    pace: float = 1.0,
+    until_us: int | None = None,
     verify: ssl.SSLContext | bool = True,
     progress: Progress = _silent,
 ) -> Stats:
-    """Run until cancelled, or with `until_end` until the scenario's end in city time; then the counters.
+    """Run until cancelled, or until city time `until_us`; then the counters.
 
     `logins`: username -> password; `credentials`: device_id -> password (a mapping with the member `password` does as
     well). `devices`: at most so many of the district's. `rate`: at most about so many messages a second of all devices
-    together (each sends fewer, larger ones); `simulators.load` is for more. `people=False` leaves units and desk to others (a browser test). Raises MissingSecret, TimeoutError when the server never answers.
+    together (each sends fewer, larger ones); `simulators.load` is for more. `people=False` leaves units and desk to
+    others (a browser test); `pace` scales the time they take. Raises MissingSecret, TimeoutError when the server never
+    answers.
     """
     night = scenario if isinstance(scenario, Scenario) else load(scenario)
     drawn = seed if seed is not None else night.seed
@@ -110,8 +113,8 @@ async def simulate(
                 for device in chosen
             ]
             progress(f"城市时间 {iso(clock.city_us())}，{clock.rate:g} 倍速")
-            cast = _cast(night, world, district, clock, logins, base_url, verify, drawn, people)
-            await _perform(night, clock, fleet, cast, stats, until_end, progress)
+            cast = _cast(night, world, district, clock, logins, base_url, verify, drawn, people, pace)
+            await _perform(clock, fleet, cast, stats, until_us, progress)
     return stats
 
 
@@ -159,6 +162,7 @@ def _cast(
     verify: ssl.SSLContext | bool,
     seed: int,
     people: bool,
+    pace: float,
 ) -> _Cast:
     cast = _Cast()
 
@@ -173,11 +177,14 @@ def _cast(
         return cast
     duty1, duty2, leader = session("duty1"), session("duty2"), session("leader1")
     cast.services.append(
-        ("duty1", Acknowledger(session=duty1, ear=LiveEar(duty1, ("alarm",), tls=tls), rng=random.Random(seed)))
+        (
+            "duty1",
+            Acknowledger(session=duty1, ear=LiveEar(duty1, ("alarm",), tls=tls), rng=random.Random(seed), pace=pace),
+        )
     )
     desk_ear = LiveEar(duty2, ("incident", "task"), tls=tls)
     cast.services.append(
-        ("duty2", IncidentDesk(session=duty2, leader=leader, ear=desk_ear, rng=random.Random(seed + 1)))
+        ("duty2", IncidentDesk(session=duty2, leader=leader, ear=desk_ear, rng=random.Random(seed + 1), pace=pace))
     )
     for unit in district.units():
         unit_id = str(unit["unit_id"])
@@ -190,18 +197,18 @@ def _cast(
                 clock=clock,
                 rng=random.Random(zlib.crc32(unit_id.encode()) ^ seed),
                 position=(float(unit["lon"]), float(unit["lat"])),
+                pace=pace,
             )
         )
     return cast
 
 
 async def _perform(
-    night: Scenario,
     clock: SimClock,
     fleet: list[SimDevice],
     cast: _Cast,
     stats: Stats,
-    until_end: bool,
+    until_us: int | None,
     progress: Progress,
 ) -> None:
     try:
@@ -212,7 +219,7 @@ async def _perform(
             services += [group.create_task(service.run(), name=name) for name, service in cast.services]
             for number, unit in enumerate(cast.units):
                 services.append(group.create_task(_after(number * UNIT_SPREAD_S, unit.run), name=unit.unit_id))
-            await _watch(night, clock, stats, until_end, progress)
+            await _watch(clock, stats, until_us, progress)
             for service in services:
                 service.cancel()
     finally:
@@ -225,10 +232,10 @@ async def _after(delay_s: float, run: Callable[[], Any]) -> None:
     await run()
 
 
-async def _watch(night: Scenario, clock: SimClock, stats: Stats, until_end: bool, progress: Progress) -> None:
+async def _watch(clock: SimClock, stats: Stats, until_us: int | None, progress: Progress) -> None:
     """Say how it goes, until the end."""
     spoken_s = clock.machine_s()
-    while not until_end or clock.city_us() < night.end_us:
+    while until_us is None or clock.city_us() < until_us:
         await asyncio.sleep(LOOK_S)
         if clock.machine_s() - spoken_s >= PROGRESS_EVERY_S:
             spoken_s = clock.machine_s()

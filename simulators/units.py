@@ -64,6 +64,7 @@ class FieldUnit:
     clock: SimClock
     rng: random.Random
     position: Point
+    pace: float = 1.0  # of the people: 0.5 takes half the time
     done: int = 0
     rerouted: int = 0
     _seen_closures: frozenset[str] = field(default_factory=frozenset)
@@ -105,7 +106,7 @@ class FieldUnit:
         )
 
     async def _pause(self, low_s: float, high_s: float) -> None:
-        await asyncio.sleep(self.rng.uniform(low_s, high_s))
+        await asyncio.sleep(self.rng.uniform(low_s, high_s) * self.pace)
 
     async def _carry_out(self, task: dict[str, Any]) -> None:
         state = task["state"]

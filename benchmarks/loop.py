@@ -1,0 +1,280 @@
+"""Does the whole loop close, and is anything lost on the way?
+
+Plays `lekima-night` headless against a `citybrain up` of its own, through the public doors only, then compares what the
+system says (HTTP) with what really happened (the truth file) and with what the devices were promised (their ledger).
+
+    python -m benchmarks.loop            the whole night at 120x: about three minutes
+    QUICK=1 python -m benchmarks.loop    its first 105 minutes at 180x: under a minute
+    SPEED=60 python -m benchmarks.loop   the speed of the demonstration
+
+The speed is bounded by the rules of the game: a device sends one message per machine second, and three silent reporting
+intervals of the fastest device (180 s) are a NO_DATA, so that above about 180x a busy machine would cry wolf
+(`no_data_alarms` tells). The last line is JSON; `minutes` are medians in city time, in which people (machine seconds) look
+slower the faster the clock runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from citybrain_testing.system import System
+from simulators.ledger import read_ledger
+from simulators.runner import simulate
+from simulators.scenario import Scenario, load
+from simulators.truth import Danger, read_truth
+
+SCENARIO = "lekima-night"
+FULL_SPEED, QUICK_SPEED, QUICK_MIN = 120.0, 180.0, 105.0
+QUICK_PACE = 0.4
+SETTLE_S = 5.0  # machine seconds after the last message, for store and command to come up with the log
+SLACK_US = 15 * 60_000_000  # of city time: an alarm this near a danger belongs to it
+PAGE = 10_000
+VERIFIED_STATES = ("OPEN", "GRADED", "RESPONDING", "CONTROLLED", "TERMINATED", "RECOVERY", "REVIEW", "ARCHIVED")
+ENDED_STATES = ("TERMINATED", "RECOVERY", "REVIEW", "ARCHIVED")
+
+
+def main() -> None:
+    quick = bool(os.environ.get("QUICK"))
+    speed = float(os.environ.get("SPEED") or (QUICK_SPEED if quick else FULL_SPEED))
+    folder = Path(tempfile.mkdtemp(prefix="cb-loop-"))
+    began = time.monotonic()
+    system = System(folder / "data", args=("--demo", "--no-simulator", "--speed", f"{speed:g}"))
+    try:
+        system.start()
+        print(
+            f"ready after {time.monotonic() - began:.1f} s on {platform.machine()}, {os.cpu_count()} cores, {speed:g}x"
+        )
+        night = load(SCENARIO)
+        until_us = night.start_us + round(QUICK_MIN * 60e6) if quick else night.end_us
+        sent = asyncio.run(_play(system, night, until_us, QUICK_PACE if quick else 1.0, folder))
+        time.sleep(SETTLE_S)
+        result = _measure(system, night, until_us, folder) | {"speed": speed, "quick": quick, **sent}
+        result["seconds"] = round(time.monotonic() - began, 1)
+    except BaseException:
+        print(system.logs(), file=sys.stderr)
+        raise
+    finally:
+        system.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps(result, ensure_ascii=False))
+
+
+async def _play(system: System, night: Scenario, until_us: int, pace: float, folder: Path) -> dict[str, int]:
+    stats = await simulate(
+        night,
+        base_url=system.base_url,
+        broker_host=system.ready["broker_host"],
+        broker_port=system.ready["broker_port"],
+        tenant=system.ready["tenant"],
+        logins=system.secret("logins"),
+        credentials=system.secret("devices"),
+        ledger_path=folder / "ledger.jsonl",
+        truth_path=folder / "truth.json",
+        pace=pace,
+        until_us=until_us,
+        progress=lambda text: print(text, flush=True),
+    )
+    return {"records_sent": stats.sent, "records_confirmed": stats.confirmed, "records_resent": stats.resent}
+
+
+def _measure(system: System, night: Scenario, until_us: int, folder: Path) -> dict[str, Any]:
+    with system.login("leader1") as leader, system.login("admin") as admin:
+        alarms = _all(leader, "/api/v1/alarms", state="all")
+        incidents = [_get(leader, f"/api/v1/incidents/{i['incident_id']}") for i in _all(leader, "/api/v1/incidents")]
+        truth = [d for d in read_truth(folder / "truth.json") if d.from_us < until_us - SLACK_US]
+        stored = _stored(admin, night.start_us - SLACK_US, until_us + SLACK_US)
+        letters = _all(admin, "/api/v1/dead-letters")
+    tasks = [task for incident in incidents for task in incident["tasks"]]
+    return {
+        "alarms": _by_hazard_and_colour(alarms),
+        **_against_truth(alarms, truth),
+        "no_data_alarms": sum(a["hazard"] == "device" for a in alarms),
+        "raised_twice": _raised_twice(alarms),
+        "incidents_opened": len(incidents),
+        "incidents_verified": sum(i["state"] in VERIFIED_STATES for i in incidents),
+        "incidents_closed": sum(i["state"] in ENDED_STATES for i in incidents),
+        "tasks_done": sum(t["state"] in ("VERIFIED", "CLOSED") for t in tasks),
+        "minutes": _minutes(alarms, incidents, tasks),
+        **_against_ledger(folder, stored),
+        "valid_dead_lettered": sum(_valid(letter) for letter in letters),
+        "dead_letters": len(letters),
+    }
+
+
+# --- doors
+
+
+def _get(client: httpx.Client, path: str, **params: Any) -> Any:
+    answer = client.get(path, params=params)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def _all(client: httpx.Client, path: str, **params: Any) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = _get(client, path, **params, **({"cursor": cursor} if cursor else {}))
+        items += page["items"]
+        cursor = page.get("next") or ""
+        if not cursor:
+            return items
+
+
+def _stored(admin: httpx.Client, from_us: int, to_us: int) -> dict[tuple[str, str], list[int]]:
+    """(device, property) -> phenomenon times in the database."""
+    found = {}
+    for device in _all(admin, "/api/v1/devices"):
+        for stream in device["datastreams"]:
+            times: list[int] = []
+            at_us = from_us
+            while True:
+                path = f"/api/v1/datastreams/{stream['datastream']}/observations"
+                rows = _get(admin, path, **{"from": at_us, "to": to_us, "limit": PAGE})["items"]
+                times += [int(row["phenomenon_us"]) for row in rows]
+                if len(rows) < PAGE:
+                    break
+                at_us = times[-1] + 1
+            found[device["device_id"], stream["property"]] = times
+    return found
+
+
+# --- what came of it
+
+
+def _by_hazard_and_colour(alarms: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    table: dict[str, Counter[str]] = {}
+    for alarm in alarms:
+        table.setdefault(alarm["hazard"], Counter())[alarm["peak_colour"]] += 1
+    return {hazard: dict(counts) for hazard, counts in sorted(table.items())}
+
+
+def _belongs(alarm: dict[str, Any], danger: Danger) -> bool:
+    """Same hazard, same place, and the alarm rose while the danger was there."""
+    if alarm["hazard"] != danger.hazard:
+        return False
+    same_place = not danger.devices or bool(set(alarm["device_ids"]) & set(danger.devices))
+    in_time = danger.from_us - SLACK_US <= alarm["raised_us"] <= danger.to_us + SLACK_US
+    return same_place and in_time
+
+
+def _against_truth(alarms: list[dict[str, Any]], truth: list[Danger]) -> dict[str, Any]:
+    """Share of the clear dangers that were alarmed, and alarms of a hazard that no danger (marginal ones included) explains."""
+    clear = [danger for danger in truth if not danger.marginal]
+    missed = [danger for danger in clear if not any(_belongs(alarm, danger) for alarm in alarms)]
+    hazards = [alarm for alarm in alarms if alarm["hazard"] != "device"]
+    false = [alarm for alarm in hazards if not any(_belongs(alarm, danger) for danger in truth)]
+    return {
+        "dangers": len(clear),
+        "matched_truth": round(1 - len(missed) / len(clear), 4) if clear else 1.0,
+        "missed": [f"{danger.hazard} {danger.subject}" for danger in missed],
+        "false_alarms": len(false),
+        "false": [f"{alarm['hazard']} {alarm['subject']['id']} {alarm['colour']}" for alarm in false],
+    }
+
+
+def _raised_twice(alarms: list[dict[str, Any]]) -> int:
+    """Episodes of one rule and subject that overlap in time: an alarm raised while it was firing already."""
+    spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for alarm in alarms:
+        key = alarm["rule_id"], alarm["subject"]["id"]
+        spans.setdefault(key, []).append((alarm["raised_us"], alarm["cleared_us"] or 2**62))
+    twice = 0
+    for episodes in spans.values():
+        episodes.sort()
+        twice += sum(later[0] < earlier[1] for earlier, later in itertools.pairwise(episodes))
+    return twice
+
+
+def _minutes(
+    alarms: list[dict[str, Any]], incidents: list[dict[str, Any]], tasks: list[dict[str, Any]]
+) -> dict[str, float | None]:
+    """Median city minutes at each arrow of the loop."""
+
+    def median(spans_us: list[int]) -> float | None:
+        return round(statistics.median(spans_us) / 60e6, 2) if spans_us else None
+
+    def stage(task: dict[str, Any], state: str) -> int | None:
+        return next((step["at_us"] for step in task["history"] if step["to"] == state), None)
+
+    def between(first: str, second: str) -> list[int]:
+        pairs = [(stage(task, first), stage(task, second)) for task in tasks]
+        return [b - a for a, b in pairs if a is not None and b is not None]
+
+    real = [alarm for alarm in alarms if alarm["hazard"] != "device"]
+    return {
+        "observation_to_alarm": median([a["raised_us"] - a["event_time_us"] for a in real]),
+        "alarm_to_acknowledged": median([a["acked"]["at_us"] - a["raised_us"] for a in real if a["acked"]]),
+        "incident_to_verified": median(_steps(incidents, "立案")),
+        "issued_to_accepted": median(between("ISSUED", "ACCEPTED")),
+        "accepted_to_on_scene": median(between("ACCEPTED", "ON_SCENE")),
+        "on_scene_to_done": median(between("ON_SCENE", "REPORTED_DONE")),
+        "done_to_checked": median(between("REPORTED_DONE", "VERIFIED")),
+        "incident_to_closed": median(_steps(incidents, "处置结束")),
+    }
+
+
+def _steps(incidents: list[dict[str, Any]], state_zh: str) -> list[int]:
+    """City time from the opening of each incident to its entry into a state, from the timeline."""
+    spans = []
+    for incident in incidents:
+        for entry in incident["timeline"]:
+            if entry["kind"] == "state" and f"置为{state_zh}" in entry["text_zh"]:
+                spans.append(entry["at_us"] - incident["opened_us"])
+                break
+    return spans
+
+
+def _against_ledger(folder: Path, stored: dict[tuple[str, str], list[int]]) -> dict[str, int]:
+    """Confirmed records whose values the database does not have, and times that it has twice.
+
+    A record of a device whose clock was wrong is stored at its receive time: those are counted, not matched by time.
+    """
+    by_time = {key: Counter(times) for key, times in stored.items()}
+    lost = 0
+    faulty: Counter[tuple[str, str]] = Counter()
+    expected: dict[tuple[str, str], set[int]] = {}
+    for entry in read_ledger(folder / "ledger.jsonl"):
+        for key in entry.keys:
+            pair = entry.device_id, key
+            if entry.clock_fault:
+                faulty[pair] += 1
+            else:
+                expected.setdefault(pair, set()).add(entry.ts_ms * 1000)
+                lost += entry.ts_ms * 1000 not in by_time.get(pair, {})
+    for pair, count in faulty.items():
+        others = sum(at_us not in expected.get(pair, set()) for at_us in stored.get(pair, []))
+        lost += max(0, count - others)
+    return {"lost": lost, "duplicates": sum(n - 1 for counts in by_time.values() for n in counts.values())}
+
+
+def _valid(letter: dict[str, Any]) -> bool:
+    """Whether a dead letter was a good telemetry message after all."""
+    raw = letter.get("raw")
+    if not raw:
+        return False
+    with contextlib.suppress(ValueError):
+        body = json.loads(base64.b64decode(raw))
+        items = body if isinstance(body, list) else [body]
+        return all(isinstance(item, dict) and isinstance(item.get("values"), dict) for item in items)
+    return False
+
+
+if __name__ == "__main__":
+    main()
