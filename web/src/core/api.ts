@@ -92,7 +92,8 @@ export class Api {
     const init: RequestInit = { method, headers, credentials: "same-origin", signal: timeout(TIMEOUT_MS) };
     if (body !== undefined) init.body = JSON.stringify(body);
     const response = await this.fetcher(path, init).catch((error: unknown) => {
-      throw new ApiError(0, { status: 0, title: String(error) });
+      const slow = error instanceof DOMException && error.name === "AbortError";
+      throw new ApiError(0, { status: 0, type: slow ? "timeout" : "network", title: String(error) });
     });
     if (response.status === 401 && path !== "/api/v1/sessions") this.onUnauthorised();
     if (!response.ok) throw new ApiError(response.status, await problemOf(response));

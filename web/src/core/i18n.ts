@@ -58,6 +58,7 @@ const BY_STATUS: Record<number, Key> = {
 /** What a person reads when a request failed: our sentence, and the server's reason behind it. */
 export function explain(error: unknown): string {
   if (!(error instanceof ApiError)) return String(error);
+  if (error.problem.type === "timeout") return t("error.timeout");
   const illegal = error.problem.type?.includes("illegal") === true || error.problem.title === "IllegalTransition";
   const key = illegal ? "error.illegal" : BY_STATUS[error.status];
   const sentence = key !== undefined ? t(key) : error.status >= 500 ? t("error.server") : t("error.unknown", { s: error.status });

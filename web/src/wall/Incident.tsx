@@ -207,9 +207,9 @@ function TaskRow({ desk, task, chosen, toggle }: { desk: Desk; task: Task; chose
         {task.unit_authority === "direct" || task.unit_authority === "" ? null : <span class="flag">{word("authority", task.unit_authority)}</span>}
         <span class="where">{task.place}</span>
         <Timing desk={desk} task={task} running={running} />
-        {operate && task.state === "REPORTED_DONE" ? <Small testid={`task-verify-${task.task_id}`} text={t("task.verify")} busy={action.busy} run={() => move("verify")} /> : null}
-        {operate && task.state === "VERIFIED" ? <Small testid={`task-close-${task.task_id}`} text={t("task.close")} busy={action.busy} run={() => move("close")} /> : null}
-        {operate && running ? <Small testid={`task-recall-${task.task_id}`} text={t("task.recall")} busy={action.busy} run={() => move("recall")} /> : null}
+        {operate && task.state === "REPORTED_DONE" ? <Small testid={`verify-task-${task.task_id}`} text={t("task.verify")} busy={action.busy} run={() => move("verify")} /> : null}
+        {operate && task.state === "VERIFIED" ? <Small testid={`close-task-${task.task_id}`} text={t("task.close")} busy={action.busy} run={() => move("close")} /> : null}
+        {operate && running ? <Small testid={`recall-task-${task.task_id}`} text={t("task.recall")} busy={action.busy} run={() => move("recall")} /> : null}
         {assignable ? <Small testid={`assign-${task.task_id}`} text={t("task.assign")} busy={false} run={() => setAssigning(!assigning)} pressed={assigning} /> : null}
       </div>
       <div class="steps" aria-hidden="true">
