@@ -294,6 +294,7 @@ async def _write_rows(conn: Connection, rows: Rows) -> dict[str, int]:
     stored = (await conn.execute(_SQL["insert_observations"])).rowcount
     if stored + outliers + repeated < rows.count:
         bounds = {"from_time": to_time(rows.from_us), "to_time": to_time(rows.to_us)}
+        await conn.execute(_SQL["plan_by_key"])
         conflicts += (await conn.execute(_SQL["insert_conflicts"], bounds)).rowcount
     return {
         "stored": stored,

@@ -91,6 +91,10 @@ SELECT datastream, phenomenon_time, receive_time, device_time, result, result_te
   FROM incoming WHERE outlier ORDER BY n
 ON CONFLICT ON CONSTRAINT observation_outlier_pkey DO NOTHING;
 
+-- plan_by_key: The planner knows nothing of a temporary table; reading a whole week of history to find a few keys would be
+-- the worst of its guesses. Holds until the transaction ends.
+SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true);
+
 -- insert_conflicts: Another value for a key that stands; run only when something was not new.
 INSERT INTO observation_conflict
        (datastream, phenomenon_time, receive_time, value, device_time, result, result_text, quality, source, seq)
