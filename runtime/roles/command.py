@@ -19,7 +19,7 @@ from command_center.api.layers import StaticLayers
 from command_center.deadlines import OnDuty
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
-from command_center.picture import PictureFollower
+from command_center.picture import PictureFollower, past_event
 from command_center.registers import RegisterService
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
@@ -175,7 +175,7 @@ async def _serve(rooms: _Rooms) -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            await app.state.live.drain()
+            app.state.live.drain()
             for one in (plain, secure):
                 one.should_exit = True
             await asyncio.gather(*serving, return_exceptions=True)
@@ -255,12 +255,7 @@ async def _history(centre: CommandCenter, channel: str, since: int, limit: int) 
     changes = await centre.events_since(channel, since, limit + 1)
     if len(changes) > limit:
         return None
-    return [
-        PastEvent(
-            seq=c.seq, kind=c.kind, id=c.id, rev=c.rev, data=c.data, t_us=c.at_us, owner=str(c.data.get("unit_id", ""))
-        )
-        for c in changes
-    ]
+    return [past_event(change) for change in changes]
 
 
 def _canary(context: RoleContext, database: Database, picture: Callable[[], PictureFollower]) -> Canary:
