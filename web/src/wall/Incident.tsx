@@ -205,7 +205,7 @@ function TaskRow({ desk, task, chosen, toggle }: { desk: Desk; task: Task; chose
       <div class="line sub">
         <span class="who">{task.unit_name || t("task.unassigned")}</span>
         {task.unit_authority === "direct" || task.unit_authority === "" ? null : <span class="flag">{word("authority", task.unit_authority)}</span>}
-        <span class="where">{task.place}</span>
+        <span class="where" title={task.place}>{task.place}</span>
         <Timing desk={desk} task={task} running={running} />
         {operate && task.state === "REPORTED_DONE" ? <Small testid={`verify-task-${task.task_id}`} text={t("task.verify")} busy={action.busy} run={() => move("verify")} /> : null}
         {operate && task.state === "VERIFIED" ? <Small testid={`close-task-${task.task_id}`} text={t("task.close")} busy={action.busy} run={() => move("close")} /> : null}
