@@ -93,13 +93,16 @@ def step(state: EngineState, record: Record) -> list[Transition]:
     """
     if record.kind == RecordKind.TRANSITION:
         return []
+    # Records of one log time are one moment: time passes before its first, so that cuts between them change nothing.
+    later = record.at_us > state.at_us
     state.position, state.at_us = record.position, record.at_us
     now = Step(position=record.position, at_us=record.at_us, registry=state.registry, presence=state.presence)
     if record.kind == RecordKind.RESUME:
         body = as_resume(record)
         state.presence.resume(body.from_us, body.to_us)
         _each(state, now, lambda rule: rule.resume(body.from_us, body.to_us))
-    _each(state, now, lambda rule: rule.advance(now) if record.at_us >= rule.next_due() else None)
+    if later:
+        _each(state, now, lambda rule: rule.advance(now) if record.at_us >= rule.next_due() else None)
     if record.kind == RecordKind.OBS:
         _observe(state, now, as_batch(record))
     elif record.kind == RecordKind.EVENT:

@@ -164,6 +164,17 @@ class LevelColumns:
         self._remember(i[keep], phenomenon_us[keep], result[keep], quality[keep], source[keep], position, at_us)
         return rest
 
+    def still_due(self, i: npt.NDArray[np.intp], now_us: int) -> npt.NDArray[np.intp]:
+        """Of the instances whose `due` is reached, those where something is; the rest get their true one.
+
+        Calm rows move `timer_at` and leave `due` a lower bound, so most of what falls due is a NO_DATA that did not happen.
+        """
+        firing = (self.level[i] > 0) & ~self.no_data[i]
+        true = np.minimum(np.where(firing, self.timer_at[i] + self.no_data_after[i], NEVER), self.dn_due[i])
+        later = (self.mode[i] != BUSY) & (true > now_us)
+        self.due[i[later]] = true[later]
+        return i[~later]
+
     def _steadily_lowering(self, i: npt.NDArray[np.int32], phenomenon_us: I64, at_us: int) -> npt.NDArray[np.bool_]:
         """Rows that leave a running off-delay as it is: not yet through, and no gap that would freeze it."""
         gap = self.max_gap[i]

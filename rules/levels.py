@@ -196,7 +196,8 @@ class LevelRule:
     def advance(self, step: Step) -> None:
         if step.at_us < self._next_due:
             return
-        for i in np.flatnonzero(self.columns.due <= step.at_us).tolist():
+        due = np.flatnonzero(self.columns.due <= step.at_us)
+        for i in self.columns.still_due(due, step.at_us).tolist():
             self._fire(step, i)
             self._refresh(i, step.at_us)
         self._next_due = int(self.columns.due.min(initial=NEVER))

@@ -98,7 +98,7 @@ values = st.one_of(st.sampled_from([0.0, *ON, *OFF, 1.79, 2.9, 3.9, 6.0]), st.fl
 walk = st.lists(st.tuples(st.sampled_from([10, 30, 60, 60, 60, 170, 180, 181, 400]), values), min_size=1, max_size=40)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     walk=walk,
     on_delay=st.sampled_from([0, 30, 90, 200]),

@@ -107,7 +107,7 @@ def cut(records: list[Record], choose: Any) -> list[Record]:
     return pieces
 
 
-slow = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @slow
