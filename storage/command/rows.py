@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -49,7 +50,7 @@ def params(struct: msgspec.Struct, **more: Any) -> dict[str, Any]:
 def struct(kind: type[S], row: Mapping[str, Any], **more: Any) -> S:
     """A struct from a row's columns (others are left out) and `more`."""
     fields: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
+    for field in _fields(kind):
         column = column_of(field.name)
         if field.name in more:
             fields[field.encode_name] = msgspec.to_builtins(more[field.name])
@@ -57,6 +58,12 @@ def struct(kind: type[S], row: Mapping[str, Any], **more: Any) -> S:
             value = row[column]
             fields[field.encode_name] = to_us(value) if isinstance(value, datetime) else value
     return msgspec.convert(fields, kind)
+
+
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """A struct's fields: msgspec resolves the annotations anew at each call, which cost more than the query."""
+    return msgspec.structs.fields(kind)
 
 
 class Part:
