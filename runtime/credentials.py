@@ -7,15 +7,12 @@ The database keeps the hashes of devices. Plain passwords exist once, in the ans
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import secrets as random_secrets
-import signal
 from collections.abc import Iterable
-from pathlib import Path
 
-from devices.credentials import SALT_BYTES, hash_password, password_text, service_username
-from runtime.secrets import ServiceSecrets, read_json, write_json, write_private
+from devices.credentials import SALT_BYTES, hash_password, service_username
+from runtime.broker import Broker
+from runtime.secrets import ServiceSecrets, read_json, write_json
 from runtime.settings import Settings
 from storage.registry import RegistryStore
 
@@ -52,19 +49,10 @@ class BrokerCredentials:
         self._dirty.set()
         return issued
 
-    async def run(self, password_file: Path) -> None:
-        """Write the password file after changes and tell the broker, at most once a second, until cancelled."""
+    async def run(self, broker: Broker) -> None:
+        """Hand changed accounts to the broker, at most once a second, until cancelled."""
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            write_private(password_file, password_text(await self.accounts()))
-            signal_broker(self._settings, signal.SIGHUP)
+            broker.write_accounts(await self.accounts())
             await asyncio.sleep(RELOAD_EVERY_S)
-
-
-def signal_broker(settings: Settings, number: signal.Signals) -> None:
-    """Send a signal to the embedded broker, if it runs. SIGHUP: read the credentials again. SIGUSR1: save now."""
-    path = settings.run_dir / "broker.pid"
-    if path.exists():
-        with contextlib.suppress(ProcessLookupError, ValueError):
-            os.kill(int(path.read_text()), number)

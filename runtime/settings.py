@@ -35,6 +35,9 @@ class Settings:
     database: str = "auto"
     broker: str = "auto"
     broker_host: str = "127.0.0.1"
+    broker_listen: str = "127.0.0.1"  # address that the embedded broker listens on
+    broker_files: str = ""  # folder in which a broker's container looks for its accounts
+    broker_log: str = ""  # that broker's log, where we can read it
     broker_port: int = 0  # 0: a free port, kept for the next start
     clock: str = "real"  # real, scaled, stepped
     speed: float = 1.0

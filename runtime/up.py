@@ -12,14 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import httpx
 import structlog
+from psycopg.conninfo import make_conninfo
 
 from devices.clock import ClockKind
 from devices.models import load_models
 from runtime import clock as clocks
+from runtime.broker import AUTO, Broker
 from runtime.context import clear_ready, wait_ready
 from runtime.credentials import BrokerCredentials
 from runtime.embedded.mosquitto import BrokerKind, MosquittoBroker
@@ -27,7 +30,7 @@ from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.layers import export_layers
 from runtime.secrets import read_json, service_secrets, write_json
 from runtime.seed import seed_admin, seed_demo
-from runtime.settings import Settings, save
+from runtime.settings import Settings, WrongSetting, save
 from runtime.supervisor import ChildSpec, Supervisor
 from runtime.tls import Certificates, ensure_certificates
 from storage.database import Database
@@ -130,7 +133,12 @@ class Up:
         if settings.database == "auto":
             stack = Path(settings.dev_stack) if settings.dev_stack else None
             self._embedded_database = EmbeddedPostgres(settings.data_dir, dev_stack=stack)
-        if settings.broker == "auto" and not settings.broker_port:
+        elif settings.database_password:
+            url = make_conninfo(settings.database, password=settings.database_password)
+            settings = replace(settings, database=url)
+        if settings.broker != AUTO:
+            settings = replace(settings, **broker_address(settings.broker))
+        elif not settings.broker_port:
             settings = replace(settings, broker_port=_kept_port(settings.data_dir, "broker"))
         if not settings.port:
             settings = replace(settings, port=_kept_port(settings.data_dir, "http"))
@@ -176,7 +184,7 @@ class Up:
             self.settings = replace(settings, database=self._embedded_database.url())
         if settings.broker == "auto":
             broker = MosquittoBroker(
-                settings.data_dir, port=settings.broker_port, host=settings.broker_host, tenant=settings.tenant
+                settings.data_dir, port=settings.broker_port, host=settings.broker_listen, tenant=settings.tenant
             )
             if broker.locate().kind is BrokerKind.AMQTT:
                 self.settings = replace(self.settings, broker_protocol="3.1.1")
@@ -231,10 +239,12 @@ class Up:
             else:
                 await seed_admin(database, self.settings, clock, self.secrets)
             await export_layers(database, clock, self.settings.data_dir / "layers")
+            register = RegistryStore(database, clock, load_models())
+            accounts = await BrokerCredentials(self.settings, self.secrets, register).accounts()
             if self._embedded_broker is not None:
-                register = RegistryStore(database, clock, load_models())
-                accounts = await BrokerCredentials(self.settings, self.secrets, register).accounts()
                 await asyncio.to_thread(self._embedded_broker.prepare, accounts)
+            else:
+                Broker(self.settings).write_accounts(accounts)
 
     def _role(self, role: str) -> ChildSpec:
         settings = self.settings
@@ -296,6 +306,14 @@ class Up:
             logins=str(settings.secrets_dir / "logins.json"),
             seconds=round(seconds, 1),
         )
+
+
+def broker_address(url: str) -> dict[str, Any]:
+    """Host and port of `mqtt://host[:port]`. Raises WrongSetting."""
+    parts = urlsplit(url)
+    if parts.scheme != "mqtt" or not parts.hostname:
+        raise WrongSetting(f"broker={url!r}: expected auto or mqtt://host:port")
+    return {"broker_host": parts.hostname, "broker_port": parts.port or 1883}
 
 
 def public_hosts(settings: Settings) -> list[str]:

@@ -28,11 +28,11 @@ from devices.models import load_models
 from gis.hub import Hub, PastEvent
 from rules.documents import activation, shipped
 from runtime import clock as clocks
+from runtime.broker import Broker
 from runtime.canary import PROPERTY, Canary, Stage
 from runtime.centre import build_env
 from runtime.context import RoleContext
 from runtime.credentials import CANARY_ID, BrokerCredentials
-from runtime.embedded.mosquitto import MosquittoBroker
 from runtime.health import Health
 from runtime.layers import read_layers
 from runtime.metrics import all_metrics
@@ -156,7 +156,6 @@ async def _serve(rooms: _Rooms) -> None:
     secure = server(
         app, host=settings.host, port=settings.https_port, cert=certificates.cert_pem, key=certificates.key_pem
     )
-    broker = MosquittoBroker(settings.data_dir, port=settings.broker_port, tenant=settings.tenant)
     # Services run beside the servers: one that dies ends the process, which the supervisor starts again.
     async with asyncio.TaskGroup() as group:
         group.create_task(rooms.picture.run(), name="picture")
@@ -164,7 +163,7 @@ async def _serve(rooms: _Rooms) -> None:
         group.create_task(TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change).run(), name="timers")
         group.create_task(_load_domain(rooms), name="load-domain")
         group.create_task(_open_registers(rooms), name="open-registers")
-        group.create_task(rooms.credentials.run(broker.password_file), name="broker-credentials")
+        group.create_task(rooms.credentials.run(Broker(settings)), name="broker-credentials")
         group.create_task(rooms.canary.run(), name="canary")
         group.create_task(rooms.health.run(lambda: rooms.picture), name="health")
         serving = [
@@ -242,7 +241,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         banner=BANNERS.get(settings.tenant_kind),
         assets=Path(__file__).resolve().parents[2] / "web" / "dist",
         ca_pem=settings.data_dir / "tls" / "ca.pem",
-        metrics_token=context.secrets.metrics_token,
+        metrics_token=settings.metrics_token or context.secrets.metrics_token,
         metrics_text=lambda: all_metrics(settings.run_dir, own_role="command"),
         revocations=settings.data_dir / "run" / "revoked.json",
     )

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from dataclasses import asdict
 
 import structlog
 
-from devices.credentials import service_username
 from devices.models import load_models
-from ingest.service import BrokerAccess, IngestService
+from ingest.service import IngestService
+from runtime.broker import Broker
 from runtime.clock import open_clock, read_state
 from runtime.context import RoleContext
-from runtime.credentials import signal_broker
-from runtime.embedded.mosquitto import MosquittoBroker
-from runtime.settings import Settings
 from storage.writer import CURSOR as STORE_CURSOR
 from stream.owner import AppendServer
 from stream.reader import LogReader
@@ -34,6 +30,7 @@ async def run(context: RoleContext) -> None:
         floor_us = reader.last_at_us()
     clock = open_clock(settings.run_dir, floor_us=floor_us)
     state = read_state(settings.run_dir / "clock.json")
+    broker = Broker(settings)
     writer = LogWriter(
         settings.log_dir,
         clock,
@@ -46,10 +43,9 @@ async def run(context: RoleContext) -> None:
             writer,
             clock,
             tenant=settings.tenant,
-            broker=_broker(settings, context),
+            broker=broker.access(context.secrets),
             models=load_models(),
-            # Without a save now, `kill -9` of the broker would lose the queue of a session that is new to it.
-            on_new_session=lambda: signal_broker(settings, signal.SIGUSR1),
+            on_new_session=broker.save_now,
         )
         await append_resume(writer, clock)
         await append_clock(writer, asdict(state))
@@ -62,16 +58,3 @@ async def run(context: RoleContext) -> None:
             context.ready()
     finally:
         writer.close()
-
-
-def _broker(settings: Settings, context: RoleContext) -> BrokerAccess:
-    embedded = settings.broker == "auto"
-    files = MosquittoBroker(settings.data_dir, port=settings.broker_port, tenant=settings.tenant)
-    return BrokerAccess(
-        host=settings.broker_host,
-        port=settings.broker_port,
-        username=service_username("ingest") if embedded else settings.broker_username,
-        password=context.secrets.broker["ingest"] if embedded else settings.broker_password,
-        protocol="3.1.1" if settings.broker_protocol == "3.1.1" else "5",
-        log_file=files.log_file if embedded else None,
-    )
