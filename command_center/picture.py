@@ -23,7 +23,7 @@ from command_center.ports import Reader
 from devices.clock import Clock
 from devices.registry import Registry, registry_data
 from gis.hub import EventChannel, Hub, PastEvent
-from hazards.bulletins import Bulletin
+from hazards.bulletins import Bulletin, TrackPoint
 from rules import transitions
 from stream.errors import LogTrimmed
 from stream.records import ControlBody, Record, RecordKind, as_batch, as_control, as_event, as_resume
@@ -233,9 +233,7 @@ class PictureFollower:
             return
         self._bulletins[bulletin.storm_id] = bulletin
         fix = max(analysed, key=lambda p: p.time_us)
-        track = [
-            [p.time_us, round(p.lon * 1e6), round(p.lat * 1e6), p.wind_ms, int(p.analysis)] for p in bulletin.track
-        ]
+        track = [_track_point(point) for point in bulletin.track]
         columns = [
             bulletin.name_zh,
             bulletin.name_en,
@@ -477,6 +475,13 @@ def past_event(change: Change) -> PastEvent:
         t_us=change.at_us,
         owner=owner,
     )
+
+
+def _track_point(point: TrackPoint) -> list[Any]:
+    """`[t_us, lon_e6, lat_e6, wind_ms, analysis]`, with the wind circles (force 7, 10, 12; km by quadrant) where they are known."""
+    row = [point.time_us, round(point.lon * 1e6), round(point.lat * 1e6), point.wind_ms, int(point.analysis)]
+    circles = [point.r7_km, point.r10_km, point.r12_km]
+    return [*row, *circles] if any(circle is not None for circle in circles) else row
 
 
 def task_owner(task: Task) -> str:
