@@ -84,9 +84,9 @@ STATIONS: tuple[Station, ...] = (
 )
 PLANTS: tuple[Plant, ...] = (
     Plant(
-        plant_id="plant-wanhua",
-        name="湾华氯碱有限公司",
-        name_en="Wanhua Chlor-Alkali",
+        plant_id="plant-wanjiang",
+        name="湾江氯碱厂",
+        name_en="Wanjiang Chlor-Alkali",
         phone="0576-0000-1109",
         centre=(9_050.0, 3_620.0),
         size_m=(620.0, 400.0),

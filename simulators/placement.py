@@ -261,6 +261,7 @@ def _detector(device_id: str, name: str, at: XY, plant: Plant, tank: Tank) -> De
         attributes={
             "substance": tank.substance,
             "substance_zh": tank.substance_zh,
+            "site_name": plant.name,
             "plant": plant.name,
             "plant_id": plant.plant_id,
             "plant_phone": plant.phone,
