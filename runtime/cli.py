@@ -80,6 +80,9 @@ def up(
     speed: Annotated[float | None, typer.Option(help="city seconds per second (demo: 60)")] = None,
     clock: Annotated[str | None, typer.Option(help="real, scaled or stepped")] = None,
     simulator: Annotated[bool, typer.Option("--simulator/--no-simulator", help="run the demo's scenario")] = True,
+    duty_desk: Annotated[
+        bool, typer.Option("--duty-desk/--no-duty-desk", help="值班台由脚本扮演；关闭则由您来确认、核实、派单")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """启动 / Start broker, database and all roles under one supervisor; Ctrl-C ends everything."""
@@ -95,7 +98,7 @@ def up(
         "broker": broker, "speed": speed, "clock": clock,
     }  # fmt: skip
     if demo:
-        options = demo_options(options, simulator=simulator)
+        options = demo_options(options, simulator=simulator, duty_desk=duty_desk)
     settings = _settings(**options)
     configure(settings.log_level if not sys.stderr.isatty() else "warning", role="supervisor")
     screen = Screen(console, as_json=as_json, settings=settings)

@@ -17,7 +17,7 @@ DATA_DIR = Path("var/demo")
 SPEED = 60.0
 
 
-def demo_options(options: dict[str, Any], *, simulator: bool) -> dict[str, Any]:
+def demo_options(options: dict[str, Any], *, simulator: bool, duty_desk: bool = True) -> dict[str, Any]:
     """The options of `up --demo`: what the caller left open is the demonstration's."""
     kind = options.get("clock") or "scaled"
     speed = options.get("speed") or SPEED
@@ -31,6 +31,7 @@ def demo_options(options: dict[str, Any], *, simulator: bool) -> dict[str, Any]:
         "start": iso(load(SCENARIO).start_us),
         "simulate": SCENARIO,
         "simulator": simulator,
+        "duty_desk": duty_desk,
     }
 
 
@@ -58,6 +59,7 @@ async def run_simulation(
         seed=settings.seed if seed is None else seed,
         devices=devices,
         rate=rate,
+        desk=settings.duty_desk,
         ledger_path=settings.data_dir / "simulator" / "ledger.jsonl",
         truth_path=settings.data_dir / "simulator" / "truth.json",
         progress=lambda text: console.print(text, highlight=False),

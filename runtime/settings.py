@@ -50,6 +50,7 @@ class Settings:
     metrics_token: str = ""
     simulate: str = ""  # scenario whose district fills the tenant
     simulator: bool = True  # run the scenario as a child
+    duty_desk: bool = True  # the scenario's scripted duty desk; false leaves acknowledging and verifying to a person
     seed: int = 20190809
     stop_deadline_s: float = 8.0
     database_password: str = ""

@@ -93,8 +93,12 @@ def _run_id(data_dir: Path) -> str:
     return path.read_text()
 
 
-def start_clock(settings: Settings) -> None:
-    """Write the clock of this run: a scaled or stepped one resumes at the log's last append."""
+def start_clock(settings: Settings, *, held: bool = False) -> None:
+    """Write the clock of this run: a scaled or stepped one resumes at the log's last append.
+
+    `held`: a scaled one stands still, until it is started again without. A scenario must not run away from a machine that
+    takes its time to fill a database.
+    """
     kind = settings.clock
     floor_us = LogReader(settings.log_dir).last_at_us()
     if kind == "real":
@@ -106,7 +110,7 @@ def start_clock(settings: Settings) -> None:
     state = clocks.new_state(
         cast(ClockKind, kind),
         city_us=city_us,
-        rate=settings.speed if kind == "scaled" else 1.0,
+        rate=(0.0 if held else settings.speed) if kind == "scaled" else 1.0,
         run_id=_run_id(settings.data_dir),
     )
     if kind == "stepped":
@@ -158,7 +162,7 @@ class Up:
             settings.run_dir, stop_deadline_s=settings.stop_deadline_s, logs_dir=settings.data_dir / "logs"
         )
         supervisor.lock()
-        start_clock(settings)
+        start_clock(settings, held=True)
         self.certificates = ensure_certificates(settings.data_dir, public_hosts(settings))
         await asyncio.to_thread(self._prepare)
         supervisor.add(self._children())
@@ -245,6 +249,7 @@ class Up:
                 await asyncio.to_thread(self._embedded_broker.prepare, accounts)
             else:
                 Broker(self.settings).write_accounts(accounts)
+        start_clock(self.settings)
 
     def _role(self, role: str) -> ChildSpec:
         settings = self.settings
