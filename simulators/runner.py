@@ -66,6 +66,7 @@ async def simulate(
     devices: int | None = None,
     rate: float | None = None,
     people: bool = True,
+    desk: bool = True,
     pace: float = 1.0,
     until_us: int | None = None,
     verify: ssl.SSLContext | bool = True,
@@ -76,7 +77,7 @@ async def simulate(
     `logins`: username -> password; `credentials`: device_id -> password (a mapping with the member `password` does as
     well). `devices`: at most so many of the district's. `rate`: at most about so many messages a second of all devices
     together (each sends fewer, larger ones); `simulators.load` is for more. `people=False` leaves units and desk to
-    others (a browser test); `pace` scales the time they take. Raises MissingSecret, TimeoutError when the server never
+    others, `desk=False` the duty desk alone (a browser test); `pace` scales the time they take. Raises MissingSecret, TimeoutError when the server never
     answers.
     """
     night = scenario if isinstance(scenario, Scenario) else load(scenario)
@@ -113,7 +114,7 @@ async def simulate(
                 for device in chosen
             ]
             progress(f"城市时间 {iso(clock.city_us())}，{clock.rate:g} 倍速")
-            cast = _cast(night, world, district, clock, logins, base_url, verify, drawn, people, pace)
+            cast = _cast(night, world, district, clock, logins, base_url, verify, drawn, people, desk, pace)
             await _perform(clock, fleet, cast, stats, until_us, progress)
     return stats
 
@@ -162,6 +163,7 @@ def _cast(
     verify: ssl.SSLContext | bool,
     seed: int,
     people: bool,
+    desk: bool,
     pace: float,
 ) -> _Cast:
     cast = _Cast()
@@ -175,17 +177,14 @@ def _cast(
     cast.services.append(("met", MetOffice(night, world.storm, session("met"), clock)))
     if not people:
         return cast
-    duty1, duty2, leader = session("duty1"), session("duty2"), session("leader1")
-    cast.services.append(
-        (
-            "duty1",
-            Acknowledger(session=duty1, ear=LiveEar(duty1, ("alarm",), tls=tls), rng=random.Random(seed), pace=pace),
+    if desk:
+        duty1, duty2, leader = session("duty1"), session("duty2"), session("leader1")
+        ear = LiveEar(duty1, ("alarm",), tls=tls)
+        cast.services.append(("duty1", Acknowledger(session=duty1, ear=ear, rng=random.Random(seed), pace=pace)))
+        ear = LiveEar(duty2, ("incident", "task"), tls=tls)
+        cast.services.append(
+            ("duty2", IncidentDesk(session=duty2, leader=leader, ear=ear, rng=random.Random(seed + 1), pace=pace))
         )
-    )
-    desk_ear = LiveEar(duty2, ("incident", "task"), tls=tls)
-    cast.services.append(
-        ("duty2", IncidentDesk(session=duty2, leader=leader, ear=desk_ear, rng=random.Random(seed + 1), pace=pace))
-    )
     for unit in district.units():
         unit_id = str(unit["unit_id"])
         own = session(unit_id)
