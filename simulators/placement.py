@@ -284,7 +284,7 @@ def _cameras(terrain: Terrain, network: Network) -> list[Device]:
         add(f"cam-bridge-{number}", f"{road.bridge}摄像机", _end(road), road_edges=[road.road_id])
     for number, (name, at) in enumerate(
         (
-            ("湾华氯碱罐区摄像机", (8_960.0, 3_700.0)),
+            ("湾江氯碱罐区摄像机", (8_960.0, 3_700.0)),
             ("海丰液氨罐区摄像机", (10_090.0, 4_060.0)),
             ("园区东门摄像机", (11_350.0, 4_350.0)),
             ("海塘一号摄像机", (6_700.0, -5_050.0)),
