@@ -15,7 +15,7 @@ from command_center import tasks
 from command_center.errors import IllegalTransition, Invalid
 from command_center.machines import INCIDENT, INCIDENT_OPEN, TASK_OVER
 from command_center.model import Incident, IncidentState, TaskState
-from command_center.plans import incident_kind
+from command_center.plans import Call, incident_kind
 from command_center.records import AlarmRecord, AlarmSide, Timer
 from command_center.work import Work, city_date
 from rules.transitions import Kind, Transition, rank
@@ -35,6 +35,8 @@ _NEWS = {
     Kind.REBASED: ("阈值变更", "Thresholds changed"),
     Kind.MEMBER: ("又一测点报警", "Another detector joined"),
 }
+
+PLANT = "plant_control_room"
 
 
 async def follow(work: Work, record: AlarmRecord, transition: Transition) -> AlarmSide:
@@ -104,11 +106,25 @@ async def _open(work: Work, kind: str, group: str, transition: Transition) -> In
         ref=transition.alarm_id,
     )
     for call in plan.calls if plan else []:
-        await work.note(incident.incident_id, "call", call.text.zh, call.text.en, ref=call.to)
+        zh, en = _whom(work, call, transition)
+        await work.note(incident.incident_id, "call", call.text.zh + zh, call.text.en + en, ref=call.to)
     await work.person_timer(
         f"verify:{incident.incident_id}", "incident_verify", incident.incident_id, work.env.deadlines.verify_incident_s
     )
     return incident
+
+
+def _whom(work: Work, call: Call, transition: Transition) -> tuple[str, str]:
+    """Name and number behind a call to the plant, from the register of the detectors that alarmed; "" where unknown."""
+    if call.to != PLANT:
+        return "", ""
+    for device_id in transition.device_ids:
+        device = work.env.registry.devices.get(device_id)
+        phone = device.attributes.get("plant_phone") if device else None
+        if device is not None and phone:
+            name = device.attributes.get("site_name") or device.group
+            return f"：{name} {phone}", f" ({name}, {phone})"
+    return "：登记册中没有电话", " (no number in the register)"
 
 
 async def _news(work: Work, incident: Incident, record: AlarmRecord, transition: Transition) -> None:
