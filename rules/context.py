@@ -73,6 +73,7 @@ class Step:
     version: str = ""
     evaluations: int = 0
     heard: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))  # device row per input row, -1
+    late_ids: set[str] = field(default_factory=set)  # 迟到超限 told at this log time: a row sent twice is told once
     out: list[tuple[tuple[int, int, str, int], Transition]] = field(default_factory=list)
 
     def emit(
@@ -96,6 +97,10 @@ class Step:
         rule = self.rule
         if rule is None:
             raise RuntimeError("a transition outside a rule")
+        if kind == Kind.LATE_EXCEEDANCE:
+            if episode.alarm_id in self.late_ids:
+                return
+            self.late_ids.add(episode.alarm_id)
         colour = COLOURS[episode.level]
         # An alarm that clears says which colour it had
         shown = episode.level or colour_before

@@ -81,6 +81,7 @@ class EngineState:
     stopped: dict[str, Episode] = field(default_factory=dict)  # open alarms about rules that failed
     position: int = 0
     at_us: int = 0
+    late_ids: set[str] = field(default_factory=set)  # of the present log time only, so no snapshot needs it
     evaluations: int = 0  # counters: not part of the state that decides
     refused_controls: int = 0
 
@@ -96,12 +97,19 @@ def step(state: EngineState, record: Record) -> list[Transition]:
     # Records of one log time are one moment: time passes before its first, so that cuts between them change nothing.
     later = record.at_us > state.at_us
     state.position, state.at_us = record.position, record.at_us
-    now = Step(position=record.position, at_us=record.at_us, registry=state.registry, presence=state.presence)
+    now = Step(
+        position=record.position,
+        at_us=record.at_us,
+        registry=state.registry,
+        presence=state.presence,
+        late_ids=state.late_ids,
+    )
     if record.kind == RecordKind.RESUME:
         body = as_resume(record)
         state.presence.resume(body.from_us, body.to_us)
         _each(state, now, lambda rule: rule.resume(body.from_us, body.to_us))
     if later:
+        state.late_ids.clear()
         _each(state, now, lambda rule: rule.advance(now) if record.at_us >= rule.next_due() else None)
     if record.kind == RecordKind.OBS:
         _observe(state, now, as_batch(record))

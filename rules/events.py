@@ -27,7 +27,7 @@ from rules.context import (
 )
 from rules.documents import CameraEvent, Document
 from rules.transitions import COLOURS, Explanation, Input, Kind, Subject
-from stream.records import ControlBody, EventBody, Source
+from stream.records import ControlBody, EventBody
 
 TIMERS, ROWS, CHANGES = 0, 1, 2
 LATE_AFTER_US = 900 * 1_000_000  # contract.md section 2, live_window_s: an older event is history
@@ -87,8 +87,8 @@ class EventRule:
         at = body.phenomenon_us if body.phenomenon_us is not None else body.receive_us
         episode = self.episodes.get(watch.device_id)
         flags = [TO_VERIFY]  # a picture was judged by a machine
-        flags += [CLOCK_FAULT] if int(body.data.get("source", 0) or 0) & Source.CLOCK_FAULT else []
-        old = at < body.receive_us - LATE_AFTER_US
+        flags += [CLOCK_FAULT] if body.data.get("clock_fault") else []
+        old = bool(body.data.get("backfill")) or at < body.receive_us - LATE_AFTER_US
         flags += [LATE] if old else []
         confidence, depth_m = _number(body.data.get("confidence")), _depth(body.data)
         heard = Input(

@@ -62,6 +62,8 @@ class Detector(msgspec.Struct, kw_only=True):
     start: Sample = NO_SAMPLE  # the sample of `since_us`
     timer_at: int = 0
     settle_due: int = NEVER
+    history_level: int = 0  # highest alarm of the backlog excursion in hand
+    history_p: int = -NEVER
 
 
 class Site(msgspec.Struct, kw_only=True):
@@ -131,7 +133,16 @@ class GasRule:
                     timer_at=step.at_us,
                 )
                 if known is not None:
-                    for name in ("level", "since_us", "last", "start", "timer_at", "settle_due"):
+                    for name in (
+                        "level",
+                        "since_us",
+                        "last",
+                        "start",
+                        "timer_at",
+                        "settle_due",
+                        "history_level",
+                        "history_p",
+                    ):
                         setattr(fresh, name, getattr(known, name))
                 wanted[stream.datastream] = (f"{group}/{prop}", prop, fresh)
         sites: dict[str, Site] = {}
@@ -227,8 +238,10 @@ class GasRule:
         self, step: Step, order: tuple[int, int], site: Site, detector: Detector, sample: Sample, up: int, newer: bool
     ) -> None:
         """Backfill: a crossing is an event 迟到超限; if the newest value is still over, the alarm rises once it settles."""
-        crossed = up > max(detector.level, _up(detector, detector.last))
-        if crossed:
+        gap_us = round(detector.interval_us * self.gas.no_data_after_intervals)
+        known = detector.history_level if abs(sample[2] - detector.history_p) <= gap_us else 0
+        detector.history_level, detector.history_p = up if up > known or up == 0 else known, sample[2]
+        if up > max(detector.level, known):
             colour = COLOURS.index(self.gas.second if up == 2 else self.gas.first)
             episode = step.new_episode(f"{site.key}/{detector.device_id}|late|{sample[2]}", sample[2], colour)
             self._emit(step, order, site, episode, Kind.LATE_EXCEEDANCE, 0, sample[2], [detector], sample, True, [])

@@ -173,7 +173,7 @@ class LevelColumns:
         true = np.minimum(np.where(firing, self.timer_at[i] + self.no_data_after[i], NEVER), self.dn_due[i])
         later = (self.mode[i] != BUSY) & (true > now_us)
         self.due[i[later]] = true[later]
-        return i[~later]
+        return np.asarray(i[~later])
 
     def _steadily_lowering(self, i: npt.NDArray[np.int32], phenomenon_us: I64, at_us: int) -> npt.NDArray[np.bool_]:
         """Rows that leave a running off-delay as it is: not yet through, and no gap that would freeze it."""

@@ -73,6 +73,11 @@ class RulesService:
         self._recovered_to = 0
 
     @property
+    def position(self) -> int:
+        """The last input whose transitions are durable."""
+        return self._durable
+
+    @property
     def unhealthy(self) -> dict[str, str]:
         """Rules that stopped, with the reason."""
         return {rule_id: rule.error for rule_id, rule in self.state.rules.items() if rule.error}

@@ -96,3 +96,17 @@ def test_other_events_and_other_devices_say_nothing() -> None:
     assert street.says(0, "smoke", confidence=1.0) == []
     street.log.event(at(1), "stranger", {"type": "waterlogging"})
     assert street.run() == []
+
+
+def test_a_wrong_clock_alarms_and_says_so() -> None:
+    (raised,) = Street().says(0, "waterlogging", confidence=0.7, clock_fault=True)
+    assert raised.flags == ["待核实", "时钟异常"]
+
+
+def test_an_event_from_a_backlog_is_the_newest_word_or_just_news() -> None:
+    street = Street()
+    (raised,) = street.says(5000, "waterlogging", age_s=3000, confidence=0.7, backfill=True)
+    assert (raised.kind, raised.flags) == ("raised", ["待核实", "迟到"])
+    (news,) = street.says(5010, "waterlogging", age_s=4900, confidence=0.95, backfill=True)
+    assert (news.kind, news.colour) == ("late_exceedance", "orange")
+    assert news.alarm_id != raised.alarm_id
