@@ -39,7 +39,8 @@ class LoadDevice:
 
 @dataclass(slots=True, kw_only=True)
 class LoadReport:
-    """`alarm_sent_s`: device -> event-loop time of the write of its first alarm value."""
+    """`alarm_sent_s`: device -> event-loop time of the write of its first alarm value. `slip_s`: how long after its due time
+    each message was written."""
 
     due: int = 0
     sent: int = 0
@@ -47,6 +48,7 @@ class LoadReport:
     late: int = 0
     failed: int = 0
     alarm_sent_s: dict[str, float] = field(default_factory=dict)
+    slip_s: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +117,11 @@ class LoadGenerator:
             wait_s = start_s + slot.at_s - loop.time()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
-            elif -wait_s > LATE_S:
-                report.late += 1
-            self._send(slot, report, loop.time())
+            now_s = loop.time()
+            slip_s = max(0.0, now_s - start_s - slot.at_s)
+            report.slip_s.append(slip_s)
+            report.late += slip_s > LATE_S
+            self._send(slot, report, now_s)
         await asyncio.sleep(DRAIN_S)
         report.acked = sum(link.acked for link in self._links)
         return report

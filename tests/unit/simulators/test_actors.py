@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -51,7 +52,7 @@ def test_sampling_moments_go_on_without_gap_or_repeat(world: World) -> None:
         moments = [instrument.next_sample_us(world.scenario.start_us)]
         for _ in range(5):
             moments.append(instrument.next_sample_us(moments[-1]))
-        steps = {b - a for a, b in zip(moments, moments[1:], strict=False)}
+        steps = {b - a for a, b in pairwise(moments)}
         assert len(steps) == 1
         assert world.scenario.start_us < moments[0] <= world.scenario.start_us + steps.pop()
 

@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 import shapely
+from msgspec import convert
 
 from command_center.model import Unit, User
 from devices.models import load_models
 from gis.features import feature_from_geojson
 from gis.roads import RoadGraph
-from msgspec import convert
 from simulators.catalogue import PLANTS, VILLAGES
 from simulators.district import District, generate
 from simulators.placement import INTERVAL_S
@@ -82,7 +82,9 @@ def test_every_village_station_and_tank_is_reached_by_road(district: District, g
     assert not late
 
 
-def test_the_hazmat_teams_drive_through_an_underpass_and_have_a_way_around_it(district: District, graph: RoadGraph) -> None:
+def test_the_hazmat_teams_drive_through_an_underpass_and_have_a_way_around_it(
+    district: District, graph: RoadGraph
+) -> None:
     tank = lonlat(*PLANTS[0].tanks[1].at)
     crossed = {road.road_id for road in district.network.underpasses}
     for unit in district.units():

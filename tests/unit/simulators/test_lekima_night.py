@@ -57,7 +57,9 @@ def test_the_file_states_start_time_shift_and_level_table() -> None:
 
 def test_the_river_starts_near_a_tenth_of_the_peak_and_reaches_red_within_five_hours(world: World) -> None:
     gauge = river_gauges()[-3]
-    at_start = float(world.river.hydrograph.share((world.river.anchor_record_us - world.river.hydrograph.origin_us) / 1e6))
+    at_start = float(
+        world.river.hydrograph.share((world.river.anchor_record_us - world.river.hydrograph.origin_us) / 1e6)
+    )
     assert 0.07 <= at_start <= 0.12
     five_hours = world.scenario.start_us + 5 * 3_600_000_000
     assert float(world.river.share_at(gauge, five_hours)) > LEVEL_FRACTIONS["red"]
@@ -151,7 +153,9 @@ def test_the_wind_blows_round_the_storm_and_dies_away_from_it() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 150), min_size=5, max_size=120), st.floats(5, 40), st.floats(0, 60))
-def test_an_underpass_never_holds_less_than_nothing_nor_more_than_it_can(rain: list[float], gather: float, drain: float) -> None:
+def test_an_underpass_never_holds_less_than_nothing_nor_more_than_it_can(
+    rain: list[float], gather: float, drain: float
+) -> None:
     basin = Basin(gather=gather, drain_mm_per_h=drain)
     depth = depth_m(basin, np.array(rain), 60.0)
     assert depth.min() >= 0.0
@@ -194,6 +198,8 @@ def test_every_scenario_file_loads() -> None:
 
 def test_every_data_extract_names_its_source_and_licence() -> None:
     for path in DATA.glob("*.csv"):
-        head = "".join(line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.startswith("#"))
+        head = "".join(
+            line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.startswith("#")
+        )
         assert "Source:" in head, path.name
         assert "attribution" in head or "Open Government Licence" in head, path.name
