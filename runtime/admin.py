@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from command_center.model import Role, User
 from command_center.users import UserService
 from devices.clock import Clock
 from devices.models import load_models
+from rules.documents import DocumentWrong, activation, read
 from runtime.clock import RealClock, open_clock
 from runtime.secrets import password, read_json
 from runtime.settings import Settings
@@ -27,8 +29,11 @@ from storage.errors import StorageError
 from storage.history import HistoryStore
 from storage.migrate import migrate
 from storage.registry import RegistryStore
+from stream.owner import AppendClient
+from stream.records import ControlBody, control
 
 HTTP_TIMEOUT_S = 30.0
+APPEND_TIMEOUT_S = 10.0
 ADMIN = "admin"
 
 
@@ -145,6 +150,28 @@ async def add_devices(settings: Settings, document: Path) -> list[dict[str, Any]
                 raise AdminError(f"{device.get('device_id')}: {answer.text}")
             answers.append(answer.json())
     return answers
+
+
+async def activate_rules(
+    settings: Settings, files: list[Path], *, author: str, approver: str, source: str
+) -> list[str]:
+    """Append the activation to the running log; a line per document. Raises AdminError; two persons are needed."""
+    if not author or not approver or author == approver:
+        raise AdminError("author and approver must be two persons")
+    if not source.strip():
+        raise AdminError("source: name the document that the thresholds come from")
+    try:
+        documents = [read(file) for file in files]
+    except DocumentWrong as error:
+        raise AdminError(str(error)) from error
+    data = activation(documents, author=author, approver=approver, source=source)
+    body = ControlBody(id=f"rules-{secrets.token_hex(8)}", type="rules", actor=author, data=data)
+    try:
+        async with AppendClient(settings.append_socket) as client:
+            (appended,) = await client.append([control(body)], timeout_s=APPEND_TIMEOUT_S)
+    except TimeoutError as error:
+        raise AdminError("the log's owner does not answer: is the system running?") from error
+    return [f"{document.id} {document.version} @ {appended.position}" for document in documents]
 
 
 async def add_user(settings: Settings, username: str, name: str, roles: list[str]) -> str:

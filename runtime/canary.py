@@ -52,13 +52,15 @@ class Canary:
         host: str,
         port: int,
         device_id: str,
+        username: str,
         password: str,
         tenant: str,
         clock: Clock,
         stages: list[Stage],
     ) -> None:
         self._address = (host, port)
-        self._device_id, self._password, self._tenant = device_id, password, tenant
+        self._device_id, self._tenant = device_id, tenant
+        self._username, self._password = username, password
         self._clock = clock
         self._stages = stages
         self._flights: list[_Flight] = []
@@ -108,7 +110,7 @@ class Canary:
                     hostname=self._address[0],
                     port=self._address[1],
                     identifier=self._device_id,
-                    username=self._device_id,
+                    username=self._username,
                     password=self._password,
                     timeout=EVERY_S,
                 ) as client:

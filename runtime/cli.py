@@ -21,7 +21,10 @@ from runtime.settings import Settings, WrongSetting, from_environment, load
 T = TypeVar("T")
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="城市大脑 / City Brain: sensing and emergency command."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a traceback in the log is for machines too
+    help="城市大脑 / City Brain: sensing and emergency command.",
 )
 devices_app = typer.Typer(no_args_is_help=True, help="设备 / Devices of a running system.")
 rules_app = typer.Typer(no_args_is_help=True, help="规则 / Rule documents.")
@@ -218,6 +221,25 @@ def rules_check(files: list[Path], as_json: AsJson = False) -> None:
     from rules.check import check
 
     _report([checked.line for checked in check(files) if checked.problem], as_json)
+
+
+@rules_app.command("activate")
+def rules_activate(
+    files: list[Path],
+    author: Annotated[str, typer.Option(help="who wrote the change")],
+    approver: Annotated[str, typer.Option(help="who approved it; not the author")],
+    source: Annotated[str, typer.Option(help="the document that the thresholds come from")],
+    data_dir: DataDir = None,
+) -> None:
+    """Activate rule documents: a control record of the running system, with author, approver and source."""
+    from runtime.admin import AdminError, activate_rules
+
+    try:
+        lines = _run(activate_rules(_running(data_dir), files, author=author, approver=approver, source=source))
+    except AdminError as error:
+        _fail(str(error))
+    for line in lines:
+        console.print(line, highlight=False)
 
 
 @plans_app.command("check")

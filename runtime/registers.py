@@ -5,7 +5,7 @@ Implements `command_center.api.deps.Registers`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from command_center.errors import Invalid
@@ -31,6 +31,22 @@ class Registers:
         saved = await self._service.save_device(actor, device)
         issued = await self._credentials.issue([saved.device_id])
         return saved, issued[saved.device_id]
+
+    async def import_devices(
+        self, actor: Actor, documents: Sequence[Mapping[str, Any]], *, reason: str
+    ) -> tuple[int, Mapping[str, str]]:
+        """The revision and the passwords by device id. Raises Invalid naming every wrong field, Conflict, Forbidden."""
+        devices: list[Device] = []
+        wrong: list[str] = []
+        for number, document in enumerate(documents):
+            try:
+                devices.append(parse_device(dict(document), self._models))
+            except DeviceWrong as error:
+                wrong.append(f"devices[{number}]: {error}")
+        if wrong:
+            raise Invalid("; ".join(wrong))
+        revision = await self._service.import_devices(actor, devices, reason=reason)
+        return revision, await self._credentials.issue([device.device_id for device in devices])
 
     async def set_thresholds(
         self, actor: Actor, device_id: str, prop: str, thresholds: Mapping[str, Any], *, source: str, approver: str

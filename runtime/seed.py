@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 import structlog
 
-from command_center.model import SYSTEM, Unit, User
+from command_center.model import SYSTEM, Role, Unit, User
 from command_center.users import UserService
 from devices.clock import Clock
 from devices.models import load_models
@@ -46,7 +46,7 @@ def canary_device(lon: float, lat: float, area: str) -> Device:
 
 async def seed_admin(database: Database, settings: Settings, clock: Clock, secrets: ServiceSecrets) -> None:
     """An administrator with a generated password (in `secrets/logins.json`, to be handed over and removed) and the canary."""
-    await _users(database, settings, clock, [User(username="admin", name="系统管理员", roles=["admin"])])  # type: ignore[list-item]
+    await _users(database, settings, clock, [User(username="admin", name="系统管理员", roles=[Role.ADMIN])])
     await _devices(database, settings, clock, secrets, [canary_device(0.0, 0.0, "")])
 
 

@@ -259,6 +259,7 @@ async def _history(centre: CommandCenter, channel: str, since: int, limit: int) 
 
 def _canary(context: RoleContext, database: Database, picture: Callable[[], PictureFollower]) -> Canary:
     settings = context.settings
+    ours = Broker(settings).ours
     history = HistoryStore(database)
     seen_at: dict[float, int] = {}
 
@@ -285,7 +286,9 @@ def _canary(context: RoleContext, database: Database, picture: Callable[[], Pict
         host=settings.broker_host,
         port=settings.broker_port,
         device_id=CANARY_ID,
-        password=context.secrets.canary,
+        # At a broker that is not ours the canary has no account: it flies with our service's.
+        username=CANARY_ID if ours else settings.broker_username,
+        password=context.secrets.canary if ours else settings.broker_password,
         tenant=settings.tenant,
         clock=context.clock,
         stages=[

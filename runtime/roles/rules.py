@@ -35,6 +35,6 @@ def position_path(run_dir: Path) -> Path:
 async def _heartbeat(service: RulesService, path: Path) -> None:
     while True:
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(str(service.state.position))
+        temporary.write_text(str(service.position))
         temporary.replace(path)
         await asyncio.sleep(HEARTBEAT_S)
