@@ -440,6 +440,11 @@ class FakeRegisters:
     async def add_device(self, actor: Actor, document: Mapping[str, Any]) -> tuple[Device, str]:
         return msgspec.convert(dict(document), Device), "shown-once"
 
+    async def import_devices(
+        self, actor: Actor, documents: Sequence[Mapping[str, Any]], *, reason: str
+    ) -> tuple[int, Mapping[str, str]]:
+        return 2, {str(document["device_id"]): "shown-once" for document in documents}
+
     async def set_thresholds(
         self,
         actor: Actor,

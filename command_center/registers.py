@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from command_center.authority import Action, require
-from command_center.errors import Forbidden, Invalid, NotFound
+from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.model import Actor, Role
 from command_center.ports import Append, DeviceRegister
 from devices.registry import Device, Registry, RegistryData
@@ -67,6 +67,17 @@ class RegisterService:
             change = await self._register.upsert(devices, author=actor.username, approver="", reason=reason)
             await self._flush(actor.username)
         return change.revision
+
+    async def import_devices(self, actor: Actor, devices: list[Device], *, reason: str) -> int:
+        """As `save_devices`, for devices that are new: an import never changes what is watched already.
+
+        Raises Conflict naming the ids that are registered or named twice.
+        """
+        ids = [device.device_id for device in devices]
+        taken = sorted({i for i in ids if i in self._registry.devices or ids.count(i) > 1})
+        if taken:
+            raise Conflict(f"registered already, or named twice: {', '.join(taken)}")
+        return await self.save_devices(actor, devices, reason=reason)
 
     async def set_thresholds(
         self, actor: Actor, device_id: str, prop: str, thresholds: dict[str, Any], *, source: str, approver: str

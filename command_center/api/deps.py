@@ -51,6 +51,15 @@ class Registers(Protocol):
         """Register; returns the device and its credential, which is shown this once. Raises Invalid, Conflict."""
         ...
 
+    async def import_devices(
+        self, actor: Actor, documents: Sequence[Mapping[str, Any]], *, reason: str
+    ) -> tuple[int, Mapping[str, str]]:
+        """Register many new devices in one revision; the revision and the credentials by device id, shown this once.
+
+        All or none. Raises Invalid naming every wrong field, Conflict naming the ids that are taken, Forbidden.
+        """
+        ...
+
     async def set_thresholds(
         self,
         actor: Actor,

@@ -14,7 +14,7 @@ from command_center.api.answers import page, reply, with_etag
 from command_center.api.auth import actor_of, only, refuse
 from command_center.api.deps import ApiDeps, History, Registers
 from command_center.api.idempotency import IdempotentRoute
-from command_center.api.schemas import Thresholds, microseconds
+from command_center.api.schemas import DeviceImport, Thresholds, microseconds
 from command_center.api.system_routes import deps_of
 from command_center.errors import Invalid, NotFound, Unavailable
 from command_center.model import Actor, Role
@@ -82,6 +82,14 @@ async def add_device(request: Request, document: Annotated[dict[str, Any], Body(
     device, credential = await _registers(request).add_device(actor, document)
     body = {"device": msgspec.to_builtins(device), "credential": credential}
     return reply(body, 201, {"Cache-Control": "no-store", "Location": f"/api/v1/devices/{device.device_id}"})
+
+
+@router.post("/devices/import", status_code=201)
+async def import_devices(request: Request, body: DeviceImport) -> Response:
+    """Register many new devices at once, thresholds included: all or none. The answer shows their credentials once."""
+    actor = only(request, "import devices", Role.ADMIN)
+    revision, credentials = await _registers(request).import_devices(actor, body.devices, reason=body.reason)
+    return reply({"revision": revision, "credentials": credentials}, 201, {"Cache-Control": "no-store"})
 
 
 @router.put("/devices/{device_id}/thresholds")

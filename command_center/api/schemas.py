@@ -112,6 +112,11 @@ class Thresholds(Body):
     approver: Identifier
 
 
+class DeviceImport(Body):
+    devices: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1_000)]
+    reason: Needed
+
+
 TaskVerb = Literal[
     "deliver", "ack", "accept", "decline", "depart", "arrive", "start", "done", "verify", "close", "recall"
 ]

@@ -165,6 +165,7 @@ MAY = {  # (method, path, body) -> users who are not refused
     ("POST", "/api/v1/bulletins", None): {"duty1", "leader1", "met"},
     ("PUT", "/api/v1/devices/gauge-1/thresholds", "thresholds"): {"leader1"},
     ("POST", "/api/v1/devices", "device"): {"admin", "vendor1"},
+    ("POST", "/api/v1/devices/import", "import"): {"admin"},
     ("POST", "/api/v1/clock/advance", "advance"): {"admin"},
     ("GET", "/api/v1/alarms", None): set(USERS) - {"vendor1", "met", "gone"},
     ("GET", "/api/v1/incidents", None): set(USERS) - {"vendor1", "met", "gone"},
@@ -194,6 +195,7 @@ BODIES: dict[str | None, Any] = {
         "lon": 121.0,
         "lat": 28.0,
     },
+    "import": {"devices": [{"device_id": "g9"}], "reason": "台账导入"},
     "advance": {"seconds": 1},
 }
 

@@ -186,6 +186,27 @@ def test_a_vendor_registers_its_own_and_decides_no_threshold() -> None:
     asyncio.run(story())
 
 
+def test_an_import_brings_new_devices_with_their_thresholds_and_changes_no_other() -> None:
+    async def story() -> None:
+        registers, _, _, live = service()
+        known = devices().devices[0]
+        new = [
+            msgspec.structs.replace(known, device_id=f"wg-{n}", thresholds={"stage_m": {**GOOD, "source": "台账"}})
+            for n in range(3)
+        ]
+        with pytest.raises(Conflict, match=known.device_id):
+            await registers.import_devices(ADMIN, [*new, known], reason="台账")
+        with pytest.raises(Conflict, match="wg-0"):
+            await registers.import_devices(ADMIN, [*new, new[0]], reason="台账")
+        with pytest.raises(Forbidden):
+            await registers.import_devices(VENDOR, new, reason="台账")
+        assert "wg-0" not in live.devices
+        assert await registers.import_devices(ADMIN, new, reason="台账") == live.revision
+        assert live.devices["wg-2"].thresholds["stage_m"]["source"] == "台账"
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(
     ("thresholds", "says"),
     [
