@@ -42,6 +42,11 @@ export function IncidentPanel({ desk }: { desk: Desk }) {
   useDesk(desk);
   useTick(1000);
   const incident = desk.incident();
+  const tasks = incident === undefined ? [] : desk.tasksOf(incident.incident_id);
+  const all = Object.values(incident?.task_counts ?? {}).reduce((sum, count) => sum + count, 0);
+  useEffect(() => {
+    if (incident !== undefined && tasks.length < all) void desk.loadTasks(incident.incident_id).catch(() => undefined);
+  }, [incident?.incident_id, all, tasks.length]);
   if (incident === undefined) {
     return (
       <section class="panel grow incident-panel" data-testid="incident-panel">
@@ -49,7 +54,6 @@ export function IncidentPanel({ desk }: { desk: Desk }) {
       </section>
     );
   }
-  const tasks = desk.tasksOf(incident.incident_id);
   return (
     <section
       class={`panel grow incident-panel e-${incident.colour || "none"}`}

@@ -70,6 +70,12 @@ export class Desk {
     return next;
   }
 
+  /** The live feed leaves closed tasks out; whoever looks at an incident wants to see them. */
+  async loadTasks(incidentId: string): Promise<void> {
+    const detail = await this.session.api.get<{ tasks?: Task[] }>(`/api/v1/incidents/${encodeURIComponent(incidentId)}`);
+    for (const task of detail.tasks ?? []) this.session.store.putTask(task);
+  }
+
   tasksOf(incidentId: string): Task[] {
     return [...this.session.store.tasks.values()]
       .filter((task) => task.incident_id === incidentId)
