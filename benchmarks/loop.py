@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import itertools
 import json
 import os
 import platform
@@ -31,20 +30,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from citybrain_testing.outcome import balance, get, pages, raised_twice, stored_times
 from citybrain_testing.system import System
-from simulators.ledger import read_ledger
+from simulators.district import generate
 from simulators.runner import simulate
 from simulators.scenario import Scenario, load
 from simulators.truth import Danger, read_truth
+from simulators.world import World
 
 SCENARIO = "lekima-night"
 FULL_SPEED, QUICK_SPEED, QUICK_MIN = 120.0, 180.0, 90.0
 QUICK_PACE = 0.4
 SETTLE_S = 5.0  # machine seconds after the last message, for store and command to come up with the log
 SLACK_US = 15 * 60_000_000  # of city time: an alarm this near a danger belongs to it
-PAGE = 10_000
 VERIFIED_STATES = ("OPEN", "GRADED", "RESPONDING", "CONTROLLED", "TERMINATED", "RECOVERY", "REVIEW", "ARCHIVED")
 ENDED_STATES = ("TERMINATED", "RECOVERY", "REVIEW", "ARCHIVED")
 
@@ -52,6 +50,8 @@ ENDED_STATES = ("TERMINATED", "RECOVERY", "REVIEW", "ARCHIVED")
 def main() -> None:
     quick = bool(os.environ.get("QUICK"))
     speed = float(os.environ.get("SPEED") or (QUICK_SPEED if quick else FULL_SPEED))
+    night = load(SCENARIO)
+    world = World(night, generate(night.seed))
     folder = Path(tempfile.mkdtemp(prefix="cb-loop-"))
     began = time.monotonic()
     system = System(folder / "data", args=("--demo", "--no-simulator", "--speed", f"{speed:g}"))
@@ -60,9 +60,8 @@ def main() -> None:
         print(
             f"ready after {time.monotonic() - began:.1f} s on {platform.machine()}, {os.cpu_count()} cores, {speed:g}x"
         )
-        night = load(SCENARIO)
         until_us = min(night.end_us, _city_us(system) + round(QUICK_MIN * 60e6)) if quick else night.end_us
-        sent = asyncio.run(_play(system, night, until_us, QUICK_PACE if quick else 1.0, folder))
+        sent = asyncio.run(_play(system, world, until_us, QUICK_PACE if quick else 1.0, folder))
         time.sleep(SETTLE_S)
         result = _measure(system, night, until_us, folder) | {"speed": speed, "quick": quick, **sent}
         result["seconds"] = round(time.monotonic() - began, 1)
@@ -75,9 +74,10 @@ def main() -> None:
     print(json.dumps(result, ensure_ascii=False))
 
 
-async def _play(system: System, night: Scenario, until_us: int, pace: float, folder: Path) -> dict[str, int]:
+async def _play(system: System, world: World, until_us: int, pace: float, folder: Path) -> dict[str, int]:
     stats = await simulate(
-        night,
+        world.scenario,
+        world=world,
         base_url=system.base_url,
         broker_host=system.ready["broker_host"],
         broker_port=system.ready["broker_port"],
@@ -95,23 +95,25 @@ async def _play(system: System, night: Scenario, until_us: int, pace: float, fol
 
 def _measure(system: System, night: Scenario, until_us: int, folder: Path) -> dict[str, Any]:
     with contextlib.closing(system.login("leader1")) as leader, contextlib.closing(system.login("admin")) as admin:
-        alarms = _all(leader, "/api/v1/alarms", state="all")
-        incidents = [_get(leader, f"/api/v1/incidents/{i['incident_id']}") for i in _all(leader, "/api/v1/incidents")]
+        alarms = pages(leader, "/api/v1/alarms", state="all")
+        incidents = [get(leader, f"/api/v1/incidents/{i['incident_id']}") for i in pages(leader, "/api/v1/incidents")]
         truth = read_truth(folder / "truth.json")
-        stored = _stored(admin, night.start_us - SLACK_US, until_us + SLACK_US)
-        letters = _all(admin, "/api/v1/dead-letters")
+        stored = stored_times(admin, night.start_us - SLACK_US, until_us + SLACK_US)
+        letters = pages(admin, "/api/v1/dead-letters")
+    books = balance(folder / "ledger.jsonl", stored)
     tasks = [task for incident in incidents for task in incident["tasks"]]
     return {
         "alarms": _by_hazard_and_colour(alarms),
         **_against_truth(alarms, truth, until_us),
         "no_data_alarms": sum(a["hazard"] == "device" for a in alarms),
-        "raised_twice": _raised_twice(alarms),
+        "raised_twice": raised_twice(alarms),
         "incidents_opened": len(incidents),
         "incidents_verified": sum(i["state"] in VERIFIED_STATES for i in incidents),
         "incidents_closed": sum(i["state"] in ENDED_STATES for i in incidents),
         "tasks_done": sum(t["state"] in ("VERIFIED", "CLOSED") for t in tasks),
         "minutes": _minutes(alarms, incidents, tasks),
-        **_against_ledger(folder, stored),
+        "lost": books.lost,
+        "duplicates": books.duplicates,
         "valid_dead_lettered": sum(_valid(letter) for letter in letters),
         "valid_but_dead": [letter for letter in letters if _valid(letter)][:5],
         "dead_letters": len(letters),
@@ -123,42 +125,7 @@ def _measure(system: System, night: Scenario, until_us: int, folder: Path) -> di
 
 def _city_us(system: System) -> int:
     with contextlib.closing(system.login("leader1")) as client:
-        return int(_get(client, "/api/v1/clock")["city_us"])
-
-
-def _get(client: httpx.Client, path: str, **params: Any) -> Any:
-    answer = client.get(path, params=params)
-    answer.raise_for_status()
-    return answer.json()
-
-
-def _all(client: httpx.Client, path: str, **params: Any) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    cursor = ""
-    while True:
-        page = _get(client, path, **params, **({"cursor": cursor} if cursor else {}))
-        items += page["items"]
-        cursor = page.get("next") or ""
-        if not cursor:
-            return items
-
-
-def _stored(admin: httpx.Client, from_us: int, to_us: int) -> dict[tuple[str, str], list[int]]:
-    """(device, property) -> phenomenon times in the database."""
-    found = {}
-    for device in _all(admin, "/api/v1/devices"):
-        for stream in device["datastreams"]:
-            times: list[int] = []
-            at_us = from_us
-            while True:
-                path = f"/api/v1/datastreams/{stream['datastream']}/observations"
-                rows = _get(admin, path, **{"from": at_us, "to": to_us, "limit": PAGE})["items"]
-                times += [int(row["phenomenon_us"]) for row in rows]
-                if len(rows) < PAGE:
-                    break
-                at_us = times[-1] + 1
-            found[device["device_id"], stream["property"]] = times
-    return found
+        return int(get(client, "/api/v1/clock")["city_us"])
 
 
 # --- what came of it
@@ -198,19 +165,6 @@ def _against_truth(alarms: list[dict[str, Any]], truth: list[Danger], until_us: 
     }
 
 
-def _raised_twice(alarms: list[dict[str, Any]]) -> int:
-    """Episodes of one rule and subject that overlap in time: an alarm raised while it was firing already."""
-    spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for alarm in alarms:
-        key = alarm["rule_id"], alarm["subject"]["id"]
-        spans.setdefault(key, []).append((alarm["raised_us"], alarm["cleared_us"] or 2**62))
-    twice = 0
-    for episodes in spans.values():
-        episodes.sort()
-        twice += sum(later[0] < earlier[1] for earlier, later in itertools.pairwise(episodes))
-    return twice
-
-
 def _minutes(
     alarms: list[dict[str, Any]], incidents: list[dict[str, Any]], tasks: list[dict[str, Any]]
 ) -> dict[str, float | None]:
@@ -248,29 +202,6 @@ def _steps(incidents: list[dict[str, Any]], state_zh: str) -> list[int]:
                 spans.append(entry["at_us"] - incident["opened_us"])
                 break
     return spans
-
-
-def _against_ledger(folder: Path, stored: dict[tuple[str, str], list[int]]) -> dict[str, int]:
-    """Confirmed records whose values the database does not have, and times that it has twice.
-
-    A record of a device whose clock was wrong is stored at its receive time: those are counted, not matched by time.
-    """
-    by_time = {key: Counter(times) for key, times in stored.items()}
-    lost = 0
-    faulty: Counter[tuple[str, str]] = Counter()
-    expected: dict[tuple[str, str], set[int]] = {}
-    for entry in read_ledger(folder / "ledger.jsonl"):
-        for key in entry.keys:
-            pair = entry.device_id, key
-            if entry.clock_fault:
-                faulty[pair] += 1
-            else:
-                expected.setdefault(pair, set()).add(entry.ts_ms * 1000)
-                lost += entry.ts_ms * 1000 not in by_time.get(pair, {})
-    for pair, count in faulty.items():
-        others = sum(at_us not in expected.get(pair, set()) for at_us in stored.get(pair, []))
-        lost += max(0, count - others)
-    return {"lost": lost, "duplicates": sum(n - 1 for counts in by_time.values() for n in counts.values())}
 
 
 def _valid(letter: dict[str, Any]) -> bool:
