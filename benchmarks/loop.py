@@ -95,7 +95,7 @@ async def _play(system: System, world: World, until_us: int, pace: float, folder
 
 def _measure(system: System, night: Scenario, until_us: int, folder: Path) -> dict[str, Any]:
     with contextlib.closing(system.login("leader1")) as leader, contextlib.closing(system.login("admin")) as admin:
-        alarms = pages(leader, "/api/v1/alarms", state="all")
+        alarms = [get(leader, f"/api/v1/alarms/{a['alarm_id']}") for a in pages(leader, "/api/v1/alarms", state="all")]
         incidents = [get(leader, f"/api/v1/incidents/{i['incident_id']}") for i in pages(leader, "/api/v1/incidents")]
         truth = read_truth(folder / "truth.json")
         stored = stored_times(admin, night.start_us - SLACK_US, until_us + SLACK_US)
@@ -183,7 +183,7 @@ def _minutes(
     real = [alarm for alarm in alarms if alarm["hazard"] != "device"]
     return {
         "observation_to_alarm": median([a["raised_us"] - a["event_time_us"] for a in real]),
-        "alarm_to_acknowledged": median([a["acked"]["at_us"] - a["raised_us"] for a in real if a["acked"]]),
+        "alarm_to_acknowledged": median([span for a in real if (span := _until_acked(a)) is not None]),
         "incident_to_verified": median(_steps(incidents, "立案")),
         "issued_to_accepted": median(between("ISSUED", "ACCEPTED")),
         "accepted_to_on_scene": median(between("ACCEPTED", "ON_SCENE")),
@@ -191,6 +191,15 @@ def _minutes(
         "done_to_checked": median(between("REPORTED_DONE", "VERIFIED")),
         "incident_to_closed": median(_steps(incidents, "处置结束")),
     }
+
+
+def _until_acked(alarm: dict[str, Any]) -> int | None:
+    """From the last rise before the acknowledgement that stands: a rise asks for a new one."""
+    if not alarm["acked"]:
+        return None
+    acked_us = int(alarm["acked"]["at_us"])
+    rises = [int(t["at_us"]) for t in alarm["transitions"] if t["kind"] in ("raised", "level_up")]
+    return acked_us - max((at_us for at_us in rises if at_us <= acked_us), default=alarm["raised_us"])
 
 
 def _steps(incidents: list[dict[str, Any]], state_zh: str) -> list[int]:

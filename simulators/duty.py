@@ -23,6 +23,7 @@ ACT_S = (0.4, 0.9)  # between two touches
 RANK = {"red": 0, "orange": 1, "yellow": 2, "blue": 3, "": 4}
 KIND_RANK = {"hazchem": 0, "flood": 1, "typhoon": 2}
 OVER = ("CLOSED", "RECALLED", "SUPERSEDED", "DRAFT")
+WAITING = ("REPORTED", "VERIFYING")
 ENDED = ("REJECTED", "MERGED", "TERMINATED", "RECOVERY", "REVIEW", "ARCHIVED")
 
 
@@ -97,13 +98,22 @@ class IncidentDesk:
     async def _open(self) -> list[dict[str, Any]]:
         answer = await self.session.get("/api/v1/incidents", limit=100)
         found = [i for i in answer["items"] if i["state"] not in ENDED]
-        return sorted(found, key=lambda i: (KIND_RANK.get(i["kind"], 3), RANK.get(i["colour"], 4), i["opened_us"]))
+        # What waits for a yes or no comes before what is under way.
+        return sorted(
+            found,
+            key=lambda i: (
+                i["state"] not in WAITING,
+                KIND_RANK.get(i["kind"], 3),
+                RANK.get(i["colour"], 4),
+                i["opened_us"],
+            ),
+        )
 
     async def _work(self, incident: dict[str, Any]) -> int:
         """One round over an incident; the number of touches."""
         incident_id = incident["incident_id"]
         acted = 0
-        if incident["state"] in ("REPORTED", "VERIFYING"):
+        if incident["state"] in WAITING:
             await _pause(self.rng, NOTICE_S, self.pace)
             await self.session.post(f"/api/v1/incidents/{incident_id}/verify", {"comment": "电话核实属实"})
             self.verified += 1
@@ -143,7 +153,7 @@ class IncidentDesk:
     async def _end(self, incident_id: str) -> int:
         """Close when nothing is open and nothing fires. The server has the last word."""
         detail = await self.session.get(f"/api/v1/incidents/{incident_id}")
-        if detail["state"] in ENDED or detail["state"] in ("REPORTED", "VERIFYING"):
+        if detail["state"] in ENDED or detail["state"] in WAITING:
             return 0
         tasks_open = any(t["state"] not in OVER for t in detail["tasks"])
         drafts = any(t["state"] == "DRAFT" for t in detail["tasks"])

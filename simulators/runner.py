@@ -69,6 +69,7 @@ async def simulate(
     desk: bool = True,
     pace: float = 1.0,
     until_us: int | None = None,
+    world: World | None = None,
     verify: ssl.SSLContext | bool = True,
     progress: Progress = _silent,
 ) -> Stats:
@@ -81,10 +82,11 @@ async def simulate(
     answers.
     """
     night = scenario if isinstance(scenario, Scenario) else load(scenario)
-    drawn = seed if seed is not None else night.seed
-    district = generate(drawn)
+    drawn = world.district.seed if world is not None else seed if seed is not None else night.seed
+    district = world.district if world is not None else generate(drawn)
     progress(f"模拟 {night.title.zh}：生成 {len(district.devices())} 台设备、{len(district.units())} 支队伍")
-    world = await asyncio.to_thread(World, night, district)
+    if world is None:
+        world = await asyncio.to_thread(World, night, district)
     if truth_path is not None:
         found = await asyncio.to_thread(write_truth, world, truth_path)
         progress(f"真值文件 {truth_path}：{len(found)} 项险情")
