@@ -137,6 +137,7 @@ class PictureFollower:
         self._incidents_channel = hub.events("incident", epoch=f"db-{run_id}")
         self._tasks_channel = hub.events("task", epoch=f"db-{run_id}")
         self._sys = hub.events("sys")
+        self._banners: dict[str, tuple[str, str, str]] = {}  # kind, zh, en of what stands
         self._bulletins: dict[str, Bulletin] = {}
         self._incidents: dict[str, Incident] = {}
         self._tasks: dict[str, Task] = {}
@@ -349,8 +350,13 @@ class PictureFollower:
 
     def banner(self, identifier: str, kind: str, *, active: bool, zh: str = "", en: str = "") -> None:
         """A line on every screen about the system itself (`child_down`, `clock_behind`, `broker_drop`); `active` False ends it."""
-        if not active and identifier not in self._sys.objects:
-            return
+        wanted = (kind, zh, en) if active else None
+        if self._banners.get(identifier) == wanted:
+            return  # an event is news: what screens show already is none
+        if wanted is None:
+            del self._banners[identifier]
+        else:
+            self._banners[identifier] = wanted
         data = {"id": identifier, "kind": kind, "active": active, "text_zh": zh, "text_en": en}
         seq = self._sys.seq + 1
         self._sys.publish(

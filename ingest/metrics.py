@@ -26,6 +26,7 @@ COMMIT_S = Histogram(
 )
 APPEND_RETRIES = Counter("citybrain_ingest_append_retries_total", "Batches that the log refused and that wait", ["why"])
 BROKER_DROPPED = Gauge("citybrain_broker_dropped_messages", "Messages that the broker itself says it has dropped")
+BROKER_STORE_BYTES = Gauge("citybrain_broker_store_bytes", "Bytes of messages that the broker holds")
 REFUSALS_DROPPED = Counter(
     "citybrain_ingest_refusal_records_dropped_total", "Refusal records dropped while the log refused"
 )

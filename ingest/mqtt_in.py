@@ -35,6 +35,7 @@ REPLIES_MAX = 10_000
 NO_WINDOW = 0  # replies leave at once, so that they stand before the PUBACK on the wire; REPLIES_MAX bounds them
 KEEP_RETAINED_OUT = 2  # Retain Handling: do not send what the broker has kept
 DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
+STORE_TOPIC = "$SYS/broker/store/messages/bytes"
 
 log = structlog.get_logger()
 
@@ -184,11 +185,12 @@ class MqttInput:
     def _subscriptions(self) -> list[tuple[str, Any]]:
         up, states = topics.all_up(self._tenant), topics.all_states(self._tenant)
         if not self._five:
-            return [(up, 1), (states, 1), (DROPPED_TOPIC, 0)]
+            return [(up, 1), (states, 1), (DROPPED_TOPIC, 0), (STORE_TOPIC, 0)]
         return [
             (up, SubscribeOptions(qos=1, retainHandling=KEEP_RETAINED_OUT)),
             (states, SubscribeOptions(qos=1)),
             (DROPPED_TOPIC, SubscribeOptions(qos=0)),
+            (STORE_TOPIC, SubscribeOptions(qos=0)),
         ]
 
     def _on_subscribe(
@@ -221,6 +223,10 @@ class MqttInput:
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         if message.topic == DROPPED_TOPIC:
             self._note_dropped(bytes(message.payload))
+            return
+        if message.topic == STORE_TOPIC:
+            if message.payload.isdigit():
+                metrics.BROKER_STORE_BYTES.set(int(message.payload))
             return
         with self._lock:
             if message.qos == 0 and len(self._inbox) >= QOS0_MAX:

@@ -50,25 +50,33 @@ class _Machine:
 
 
 class RealClock(_Machine):
-    """The wall clock. While it reads more than 5 s before `floor_us` (the log's last append), time goes on from there by
-    the monotonic clock and `behind` is True."""
+    """The wall clock, guarded. While it reads more than 5 s before what it should (`floor_us`, the log's last append, or
+    the last reading that was believed, and the machine time since), time goes on by the monotonic clock and `behind` is True.
+
+    Without that a wall clock that is set back would stop every timer until it has caught up.
+    """
 
     kind: ClockKind = "real"
     rate = 1.0
 
     def __init__(self, floor_us: int = 0) -> None:
-        self._floor_us = floor_us
-        self._since_ns = time.monotonic_ns()
+        self._known = (floor_us, time.monotonic_ns())  # one tuple: several threads read the clock
 
     @property
     def behind(self) -> bool:
-        return time.time_ns() // 1000 < self._floor_us - int(BEHIND_S * 1e6)
+        return self._read()[1]
 
     def city_us(self) -> int:
-        wall_us = time.time_ns() // 1000
-        if wall_us < self._floor_us - int(BEHIND_S * 1e6):
-            return self._floor_us + (time.monotonic_ns() - self._since_ns) // 1000
-        return wall_us
+        return self._read()[0]
+
+    def _read(self) -> tuple[int, bool]:
+        known_us, known_ns = self._known
+        wall_us, now_ns = time.time_ns() // 1000, time.monotonic_ns()
+        expected_us = known_us + (now_ns - known_ns) // 1000
+        if wall_us < expected_us - int(BEHIND_S * 1e6):
+            return expected_us, True
+        self._known = (wall_us, now_ns)
+        return wall_us, False
 
 
 class ScaledClock(_Machine):

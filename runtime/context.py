@@ -12,6 +12,7 @@ from devices.clock import Clock
 from runtime.clock import open_clock
 from runtime.secrets import ServiceSecrets, service_secrets
 from runtime.settings import Settings, load
+from stream.reader import LogReader
 
 READY_POLL_S = 0.05
 
@@ -32,8 +33,11 @@ def ready_path(run_dir: Path, role: str) -> Path:
     return run_dir / f"{role}.ready"
 
 
-def open_context(data_dir: Path, role: str, *, floor_us: int = 0) -> RoleContext:
+def open_context(data_dir: Path, role: str) -> RoleContext:
+    """City time never reads before what the log holds already, in no role."""
     settings = load(data_dir / "run" / "settings.json")
+    with LogReader(settings.log_dir) as reader:
+        floor_us = reader.last_at_us()
     return RoleContext(
         settings=settings,
         clock=open_clock(settings.run_dir, floor_us=floor_us),

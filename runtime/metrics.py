@@ -36,6 +36,16 @@ async def write_metrics(run_dir: Path, role: str) -> None:
         await asyncio.sleep(EVERY_S)
 
 
+def reported(run_dir: Path, role: str, name: str, labels: str = "") -> float | None:
+    """What a role last wrote about one of its metrics (`labels` as `{why="LogFull"}`); None: nothing yet."""
+    try:
+        text = (run_dir / f"{role}.prom").read_text()
+    except FileNotFoundError:
+        return None
+    wanted = f"{name}{labels} "
+    return next((float(line[len(wanted) :]) for line in text.splitlines() if line.startswith(wanted)), None)
+
+
 def all_metrics(run_dir: Path, *, own_role: str) -> str:
     """Ours live, the others' as they last wrote them."""
     texts = [own_metrics()]

@@ -110,7 +110,13 @@ def _build(
     registry, _ = load_registry(domain_reader)
     follower: DomainFollower
     canary = _canary(context, database, lambda: picture)
-    health = Health(settings.run_dir, canary, last_resort_broker=settings.broker_protocol == "3.1.1")
+    health = Health(
+        settings.run_dir,
+        canary,
+        last_resort_broker=settings.broker_protocol == "3.1.1",
+        clock=clock,
+        log_max_bytes=settings.log_max_bytes,
+    )
     picture = PictureFollower(
         picture_reader,
         hub,

@@ -10,11 +10,10 @@ import structlog
 from devices.models import load_models
 from ingest.service import IngestService
 from runtime.broker import Broker
-from runtime.clock import open_clock, read_state
+from runtime.clock import read_state
 from runtime.context import RoleContext
 from storage.writer import CURSOR as STORE_CURSOR
 from stream.owner import AppendServer
-from stream.reader import LogReader
 from stream.ticks import TickService, append_clock, append_resume
 from stream.writer import LogWriter
 
@@ -25,10 +24,7 @@ REQUIRED_CURSORS = (STORE_CURSOR, "rules", "command")
 
 
 async def run(context: RoleContext) -> None:
-    settings = context.settings
-    with LogReader(settings.log_dir) as reader:
-        floor_us = reader.last_at_us()
-    clock = open_clock(settings.run_dir, floor_us=floor_us)
+    settings, clock = context.settings, context.clock
     state = read_state(settings.run_dir / "clock.json")
     broker = Broker(settings)
     writer = LogWriter(

@@ -426,6 +426,7 @@ def test_the_typhoon_stands_where_its_newest_bulletin_saw_it(stage: Stage) -> No
 def test_a_banner_stands_until_it_is_taken_back(stage: Stage) -> None:
     stage.picture.banner("rules", "child_down", active=False)
     stage.picture.banner("rules", "child_down", active=True, zh="规则进程停止", en="rules is down")
+    stage.picture.banner("rules", "child_down", active=True, zh="规则进程停止", en="rules is down")
     assert stage.snapshot("sys")["rules"]["text_zh"] == "规则进程停止"
     stage.picture.banner("rules", "child_down", active=False)
     assert stage.snapshot("sys") == {}

@@ -52,3 +52,17 @@ def test_a_wall_clock_a_little_behind_the_log_is_believed(monkeypatch: pytest.Mo
     clock = clocks.RealClock(floor_us=LEKIMA_US)
     assert not clock.behind
     assert clock.city_us() == LEKIMA_US - 4_000_000
+
+
+def test_a_wall_clock_that_is_set_back_while_we_run_stops_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall_us, monotonic_ns = LEKIMA_US, 0
+    monkeypatch.setattr(clocks.time, "monotonic_ns", lambda: monotonic_ns)
+    monkeypatch.setattr(clocks.time, "time_ns", lambda: wall_us * 1000)
+    clock = clocks.RealClock()
+    assert clock.city_us() == LEKIMA_US
+    wall_us, monotonic_ns = LEKIMA_US - 3_600_000_000, 10_000_000_000
+    assert clock.behind
+    assert clock.city_us() == LEKIMA_US + 10_000_000
+    wall_us, monotonic_ns = LEKIMA_US + 20_000_000, 20_000_000_000  # somebody has set it right
+    assert not clock.behind
+    assert clock.city_us() == LEKIMA_US + 20_000_000
