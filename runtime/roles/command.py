@@ -162,15 +162,18 @@ async def _serve(rooms: _Rooms) -> None:
     secure = server(
         app, host=settings.host, port=settings.https_port, cert=certificates.cert_pem, key=certificates.key_pem
     )
+    registered = asyncio.Event()
+    if CANARY_ID in rooms.picture.registry.devices:
+        registered.set()  # from the copy beside the log: a start without the database must not wait for it
     # Services run beside the servers: one that dies ends the process, which the supervisor starts again.
     async with asyncio.TaskGroup() as group:
         group.create_task(rooms.picture.run(), name="picture")
         group.create_task(rooms.follower.run(), name="domain")
         group.create_task(TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change).run(), name="timers")
         group.create_task(_load_domain(rooms), name="load-domain")
-        group.create_task(_open_registers(rooms), name="open-registers")
+        group.create_task(_open_registers(rooms, registered), name="open-registers")
         group.create_task(rooms.credentials.run(Broker(settings)), name="broker-credentials")
-        group.create_task(rooms.canary.run(), name="canary")
+        group.create_task(_fly(rooms, registered), name="canary")
         group.create_task(rooms.health.run(lambda: rooms.picture), name="health")
         serving = [
             group.create_task(plain.serve(), name="http"),
@@ -207,11 +210,18 @@ async def _load_domain(rooms: _Rooms) -> None:
         await asyncio.sleep(RETRY_S)
 
 
-async def _open_registers(rooms: _Rooms) -> None:
+async def _fly(rooms: _Rooms, registered: asyncio.Event) -> None:
+    """Beats of a canary that ingest does not know yet would be dead letters of our own making."""
+    await registered.wait()
+    await rooms.canary.run()
+
+
+async def _open_registers(rooms: _Rooms, registered: asyncio.Event) -> None:
     """Append what the register changed while no log was open; activate the shipped rules of a tenant that is not real."""
     while True:
         try:
             await rooms.registers.flush()
+            registered.set()
             break
         except (Unavailable, StorageError):
             await asyncio.sleep(RETRY_S)
