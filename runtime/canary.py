@@ -20,6 +20,7 @@ from devices.clock import Clock
 log = structlog.get_logger()
 
 EVERY_S = 5.0
+FIRST_EVERY_S = 0.5  # until one has come through: the first beats may be older than the registration
 GREEN_S = 15.0
 RETRY_S = 1.0
 LOOK_S = 0.25
@@ -119,7 +120,7 @@ class Canary:
                         body = {"ts": self._clock.city_us() // 1000, "values": {PROPERTY: beat}}
                         self._flights = [*self._flights[-3:], _Flight(beat, self._clock.machine_ns())]
                         await client.publish(topic, msgspec.json.encode(body), qos=1)
-                        await asyncio.sleep(EVERY_S)
+                        await asyncio.sleep(FIRST_EVERY_S if self._completed_ns is None else EVERY_S)
             except aiomqtt.MqttError as error:
                 log.debug("canary_broker_away", reason=str(error))
                 await asyncio.sleep(RETRY_S)

@@ -6,6 +6,8 @@ passwords that exist stay, devices are written only if the register differs.
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import structlog
 
@@ -83,12 +85,11 @@ async def _users(database: Database, settings: Settings, clock: Clock, users: li
     path = settings.secrets_dir / "logins.json"
     logins: dict[str, str] = read_json(path) or {}
     known = {user.username for user in await service.list()}
-    for user in users:
-        if user.username in known:
-            continue
-        logins[user.username] = password()
-        write_json(path, logins)  # before the account exists: a crash leaves no account that nobody can use
-        await service.create(user, logins[user.username])
+    missing = [user for user in users if user.username not in known]
+    logins |= {user.username: password() for user in missing}
+    write_json(path, logins)  # before the accounts exist: a crash leaves no account that nobody can use
+    # Hashing is dear on purpose and runs in threads: together it takes a core each.
+    await asyncio.gather(*(service.create(user, logins[user.username]) for user in missing))
 
 
 async def _units(database: Database, clock: Clock, district: District) -> None:

@@ -57,6 +57,17 @@ def test_a_success_forgets_earlier_failures() -> None:
     asyncio.run(story())
 
 
+def test_a_login_without_news_does_not_wait_for_its_turn_to_write() -> None:
+    async def story() -> None:
+        store = MemoryStore()
+        users = UserService(store, SteppedClock(), hasher=CHEAP)
+        await users.create(DUTY, "correct horse")
+        async with store.write(), asyncio.timeout(30):
+            assert await users.verify("duty1", "correct horse") == DUTY
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
