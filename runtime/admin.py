@@ -113,13 +113,15 @@ def print_check(console: Console, report: dict[str, Any]) -> None:
     for title, rows, columns in (
         ("收到 last messages", report["last_messages"], ("receive_us", "property", "result", "quality", "flags")),
         ("死信 dead letters", report["dead_letters"], ("receive_us", "reason", "text")),
-        ("被代理拒绝 refused by the broker", report["refusals"], ("at_us", "reason", "count")),
+        ("被代理拒绝 refused by the broker", report["refusals"], ("receive_us", "reason", "count", "detail")),
+        ("未登记的属性 notes", report["notes"], ("receive_us", "reason", "values")),
     ):
         if not rows:
             continue
         listing = Table(*columns, title=title)
         for row in rows:
-            listing.add_row(*(_cell(name, row.get(name)) for name in columns))
+            facts = {**row.get("data", {}), **row}
+            listing.add_row(*(_cell(name, facts.get(name)) for name in columns))
         console.print(listing)
 
 
