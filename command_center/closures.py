@@ -17,7 +17,7 @@ from command_center.model import Closure
 from command_center.records import Timer
 from command_center.work import Env, Work
 from rules.transitions import COLOURS, Kind, Transition, rank
-from stream.records import EventBody
+from stream.records import EventBody, Quality
 
 replace = msgspec.structs.replace
 CAMERA_EVENT = "waterlogging"
@@ -140,14 +140,20 @@ def depth_bound_m(transition: Transition) -> float | None:
 
 
 def with_live_depth(env: Env, closures: Sequence[Closure], now_us: int) -> list[Closure]:
-    """Automatic closures with the depth that their gauge shows now, where that is fresh; others as they are."""
+    """Automatic closures with the depth that their gauge shows now, where that is fresh; others as they are.
+
+    A fresh reading that is flagged (suspect, out of range, failed) is no depth: the road is closed for everybody.
+    """
     if env.live_depth is None:
         return list(closures)
     shown = []
     for closure in closures:
         found = env.live_depth(device_of(closure)) if device_of(closure) else None
-        fresh = found is not None and now_us - found[1] <= LIVE_DEPTH_MAX_AGE_US
-        shown.append(replace(closure, depth_m=found[0]) if found is not None and fresh else closure)
+        if found is None or now_us - found[2] > LIVE_DEPTH_MAX_AGE_US:
+            shown.append(closure)
+            continue
+        depth_m, quality, _ = found
+        shown.append(replace(closure, depth_m=depth_m if quality < Quality.SUSPECT else None))
     return shown
 
 

@@ -42,8 +42,8 @@ class Reader(Protocol):
 
 
 Emit = Callable[[Change], None]
-LiveDepth = Callable[[str], tuple[float, int] | None]
-"""device id -> (water depth in metres, phenomenon time in city us) as last measured, or None."""
+LiveDepth = Callable[[str], tuple[float, int, int] | None]
+"""device id -> (water depth in metres, quality flag, phenomenon time in city us) as last measured, or None."""
 
 
 class Tx(Protocol):

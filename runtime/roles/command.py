@@ -320,10 +320,10 @@ def _duty_chain(data_dir: Path) -> list[OnDuty]:
     return [] if found is None else msgspec.convert(found, list[OnDuty])
 
 
-def _depth(picture: PictureFollower, device_id: str) -> tuple[float, int] | None:
-    """The newest water depth of a gauge, with its phenomenon time."""
+def _depth(picture: PictureFollower, device_id: str) -> tuple[float, int, int] | None:
+    """The newest water depth of a gauge, with its quality flag and phenomenon time."""
     found: Mapping[str, Sequence[Any]] = picture.latest_of(device_id)
     if "depth_m" not in found:
         return None
-    value, _, t_us = found["depth_m"]
-    return float(value), int(t_us)
+    value, quality, t_us = found["depth_m"]
+    return float(value), int(quality), int(t_us)
