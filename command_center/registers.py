@@ -7,30 +7,39 @@ the next start or the next change. Reading a control twice changes nothing, so a
 from __future__ import annotations
 
 import asyncio
-import re
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 
 from command_center.authority import Action, require
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
-from command_center.model import Actor, Role
+from command_center.model import Actor, Role, User
 from command_center.ports import Append, DeviceRegister
+from devices.credentials import DEVICE_ID
+from devices.documents import threshold_problems
 from devices.registry import Device, Registry, RegistryData
 from gis.points import check_lonlat
 from stream.records import ControlBody, control
 
 log = structlog.get_logger(__name__)
-DEVICE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-WARNING_LEVELS = ("blue", "yellow", "orange", "red")
+# What decides whether and where a device's readings alarm: a vendor changes none of it on a device that is registered.
+CITY_FIELDS = ("enabled", "kind", "model", "group", "area", "interval_s")
+CITY_ATTRIBUTES = ("maintenance", "road_edges")  # samples that the rules exclude; roads that it closes
+APPROVERS = (Role.OPERATOR, Role.LEADER, Role.ADMIN)
+
+
+class People(Protocol):
+    """Who may approve (`command_center.users.UserService`)."""
+
+    async def get(self, username: str) -> User | None: ...
 
 
 class RegisterService:
     """The only writer of the register. `registry` is the live copy of this process, kept by the follower."""
 
-    def __init__(self, register: DeviceRegister, append: Append, registry: Registry) -> None:
-        self._register, self._append, self._registry = register, append, registry
+    def __init__(self, register: DeviceRegister, append: Append, registry: Registry, people: People) -> None:
+        self._register, self._append, self._registry, self._people = register, append, registry, people
         self._lock = asyncio.Lock()  # revisions reach the log in their order
 
     async def flush(self) -> int:
@@ -50,6 +59,10 @@ class RegisterService:
         foreign = device.vendor != actor.vendor or (known is not None and known.vendor != actor.vendor)
         if foreign and not admin:
             raise Forbidden(actor.username, f"register {device.device_id}", "vendors register their own devices")
+        if not admin and (names := _left_to_the_city(known, device)):
+            raise Forbidden(
+                actor.username, f"change {', '.join(names)} of {device.device_id}", "an administrator does that"
+            )
         if known is not None:
             device = msgspec.structs.replace(device, thresholds=known.thresholds)
         elif not admin:
@@ -92,6 +105,9 @@ class RegisterService:
         if not source.strip():
             raise Invalid("source: the document that the thresholds come from")
         check_thresholds(thresholds)
+        second = await self._people.get(approver)
+        if second is None or not second.enabled or not set(second.roles) & set(APPROVERS):
+            raise Invalid(f"approver {approver!r}: expected a user who is {', '.join(APPROVERS)}")
         device = self._registry.devices.get(device_id)
         if device is None:
             raise NotFound("device", device_id)
@@ -131,6 +147,13 @@ def registry_control(change: RegistryData, actor: str) -> Any:
     return control(body)
 
 
+def _left_to_the_city(known: Device | None, device: Device) -> list[str]:
+    """Fields that a vendor's document would change, or attributes that it would bring, and that are not its to decide."""
+    names = [name for name in CITY_FIELDS if known is not None and getattr(known, name) != getattr(device, name)]
+    had = known.attributes if known is not None else {}
+    return names + [f"attributes.{n}" for n in CITY_ATTRIBUTES if device.attributes.get(n) != had.get(n)]
+
+
 def check_device(device: Device) -> None:
     """Raises Invalid naming the field."""
     if not DEVICE_ID.fullmatch(device.device_id):
@@ -146,33 +169,6 @@ def check_device(device: Device) -> None:
 
 
 def check_thresholds(thresholds: dict[str, Any]) -> None:
-    """Levels in order, off on the safe side of on (docs/interfaces.md section 3). Raises Invalid naming the level."""
-    if "first" in thresholds or "second" in thresholds:
-        first, second = _number(thresholds, "first"), _number(thresholds, "second")
-        if not 0 < first < second:
-            raise Invalid(f"first {first} and second {second}: expected 0 < first < second")
-        return
-    sign = -1.0 if thresholds.get("direction", "rise") == "fall" else 1.0
-    on, off = thresholds.get("on"), thresholds.get("off", {})
-    if not isinstance(on, dict) or not on or not isinstance(off, dict):
-        raise Invalid("thresholds: expected on = {colour: number} or first and second")
-    before: float | None = None
-    for colour in on:
-        if colour not in WARNING_LEVELS:
-            raise Invalid(f"on.{colour}: expected one of {', '.join(WARNING_LEVELS)}")
-    for colour in WARNING_LEVELS:
-        if colour not in on:
-            continue
-        value = sign * _number(on, colour)
-        if before is not None and not value > before:
-            raise Invalid(f"on.{colour}: {on[colour]} is not beyond the level below it")
-        if colour in off and not sign * _number(off, colour) <= value:
-            raise Invalid(f"off.{colour}: {off[colour]} is beyond on.{colour} {on[colour]}")
-        before = value
-
-
-def _number(values: dict[str, Any], key: str) -> float:
-    value = values.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise Invalid(f"{key}: expected a number, got {value!r}")
-    return float(value)
+    """Thresholds of one property as `devices.documents` wants them. Raises Invalid naming every wrong field."""
+    if problems := list(threshold_problems(thresholds)):
+        raise Invalid("; ".join(problems))

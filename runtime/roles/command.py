@@ -147,7 +147,7 @@ def _build(
         centre=centre,
         follower=follower,
         register=register,
-        registers=RegisterService(register, appender, registry),
+        registers=RegisterService(register, appender, registry, UserService(store, clock)),
         credentials=BrokerCredentials(settings, context.secrets, register),
         canary=canary,
         health=health,

@@ -129,9 +129,15 @@ class FakeRegister:
         self.waiting = [c for c in self.waiting if c.revision > revision]
 
 
+class FakePeople:
+    async def get(self, username: str) -> User | None:
+        roles = {"leader2": [Role.LEADER], "vera": [Role.VENDOR]}.get(username)
+        return None if roles is None else User(username=username, name=username, roles=roles)
+
+
 def service() -> tuple[RegisterService, FakeRegister, MemoryLog, Registry]:
     register, log, live = FakeRegister(devices()), MemoryLog(SteppedClock()), Registry.from_data(devices())
-    return RegisterService(register, log, live), register, log, live
+    return RegisterService(register, log, live, FakePeople()), register, log, live
 
 
 GOOD = {"on": {"yellow": 4.0, "orange": 4.5, "red": 5.0}, "off": {"yellow": 3.8, "orange": 4.3, "red": 4.8}}
@@ -147,6 +153,9 @@ def test_a_threshold_needs_two_persons_and_a_source_and_reaches_the_log() -> Non
             await registers.set_thresholds(DUTY1, "wg-river", "stage_m", GOOD, **change)
         with pytest.raises(Invalid, match="source"):
             await registers.set_thresholds(LEADER, "wg-river", "stage_m", GOOD, source=" ", approver="leader2")
+        for nobody in ("somebody", "vera"):
+            with pytest.raises(Invalid, match="approver"):
+                await registers.set_thresholds(LEADER, "wg-river", "stage_m", GOOD, source="x", approver=nobody)
         with pytest.raises(NotFound):
             await registers.set_thresholds(LEADER, "nothing", "stage_m", GOOD, **change)
         with pytest.raises(Invalid, match="no datastream"):
@@ -167,7 +176,7 @@ def test_a_revision_that_did_not_reach_the_log_is_appended_at_the_next_start() -
         with pytest.raises(ConnectionError):
             await registers.save_device(ADMIN, gauge)
         log.broken = False
-        assert await RegisterService(register, log, live).flush() == 1
+        assert await RegisterService(register, log, live, FakePeople()).flush() == 1
         assert await registers.flush() == 0
         assert "wg-new" in live.devices
         log.records.clear()
@@ -189,6 +198,13 @@ def test_a_vendor_registers_its_own_and_decides_no_threshold() -> None:
         ):
             with pytest.raises(Forbidden):
                 await registers.save_device(VENDOR, foreign)
+        for change in (
+            {"enabled": False},
+            {"interval_s": 1e9},
+            {"attributes": {"maintenance": {"author": "vera", "until_us": 2**60}}},
+        ):
+            with pytest.raises(Forbidden, match="an administrator"):  # it would silence an alarm
+                await registers.save_device(VENDOR, msgspec.structs.replace(mine, **change))
         with pytest.raises(Invalid, match="device_id"):
             await registers.save_device(ADMIN, msgspec.structs.replace(mine, device_id="a/b"))
         with pytest.raises(Invalid, match="latitude"):
@@ -221,7 +237,7 @@ def test_an_import_brings_new_devices_with_their_thresholds_and_changes_no_other
 @pytest.mark.parametrize(
     ("thresholds", "says"),
     [
-        ({}, "expected on"),
+        ({}, "on: expected"),
         ({"on": {"purple": 1}}, "on.purple"),
         ({"on": {"blue": 2, "red": 1}}, "on.red"),
         ({"on": {"blue": 1}, "off": {"blue": 2}}, "off.blue"),
@@ -230,6 +246,9 @@ def test_an_import_brings_new_devices_with_their_thresholds_and_changes_no_other
         ({"first": 3, "second": 2}, "first"),
         ({"first": 3}, "second"),
         ({"direction": "fall", "on": {"blue": 1, "red": 2}}, "on.red"),
+        ({"direction": "down", "on": {"blue": 1}}, "direction"),
+        ({"on": {"blue": float("inf")}}, "blue"),
+        ({"on": {"blue": 1}, "of": {"blue": 0}}, "of: unknown"),
     ],
 )
 def test_thresholds_that_make_no_sense_are_refused(thresholds: dict[str, object], says: str) -> None:
