@@ -175,7 +175,10 @@ def devices() -> RegistryData:
     )
 
 
-UNDERPASS = {"on": {"blue": 0.15, "yellow": 0.27, "orange": 0.4, "red": 0.6}, "off": {"blue": 0.1}}
+UNDERPASS = {
+    "on": {"blue": 0.15, "yellow": 0.27, "orange": 0.4, "red": 0.6},
+    "off": {"blue": 0.1, "yellow": 0.2, "orange": 0.3, "red": 0.5},
+}
 
 
 @dataclass(slots=True)

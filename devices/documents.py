@@ -138,6 +138,8 @@ def _gas_problems(thresholds: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} {value!r}: expected a number"
     if _is_number(first) and _is_number(second) and not 0 < float(first) < float(second):  # type: ignore[arg-type]
         yield f"second {second}: expected 0 < first < second (first is {first})"
+    elif _is_number(first) and _is_number(band := thresholds.get("deadband")) and not 0 < band < first:  # type: ignore[operator]
+        yield f"deadband {band}: expected 0 < deadband < first (first is {first})"
 
 
 def _level_problems(thresholds: Mapping[str, Any]) -> Iterator[str]:
@@ -161,18 +163,26 @@ def _level_problems(thresholds: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _order_problems(on: Mapping[str, Any], off: Mapping[str, Any], *, sign: float) -> Iterator[str]:
-    last: float | None = None
+    """Both sides in the order of the colours, off on the safe side. What passes here the rules must be able to use: a table
+    that they refuse would leave a gauge unwatched."""
+    last: tuple[float, float] | None = None
     for colour in COLOURS:
         if not _is_number(on.get(colour)):
             if colour in off:
                 yield f"off.{colour}: there is no on.{colour}"
             continue
+        if off and colour not in off:
+            yield f"off.{colour}: is missing; name every colour of on, or leave off out for a deadband of 1 %"
+            return
         value = sign * float(on[colour])
-        if last is not None and value <= last:
+        below = sign * float(off[colour]) if _is_number(off.get(colour)) else -math.inf
+        if last is not None and value <= last[0]:
             yield f"on.{colour} {on[colour]}: is not beyond the level before it"
-        last = value
-        if _is_number(off.get(colour)) and sign * float(off[colour]) > value:
-            yield f"off.{colour} {off[colour]}: must not lie beyond on.{colour} {on[colour]}"
+        if last is not None and below < last[1]:
+            yield f"off.{colour} {off[colour]}: lies before the level before it"
+        last = value, below
+        if below >= value:
+            yield f"off.{colour} {off[colour]}: must not lie at or beyond on.{colour} {on[colour]}"
 
 
 def _is_number(value: object) -> bool:

@@ -259,4 +259,4 @@ def test_thresholds_that_make_no_sense_are_refused(thresholds: dict[str, object]
 def test_good_thresholds_pass() -> None:
     check_thresholds(GOOD)
     check_thresholds({"first": 3, "second": 6, "deadband": 0.3})
-    check_thresholds({"direction": "fall", "on": {"blue": 2, "red": 1}, "off": {"blue": 2.2}})
+    check_thresholds({"direction": "fall", "on": {"blue": 2, "red": 1}, "off": {"blue": 2.2, "red": 1.5}})

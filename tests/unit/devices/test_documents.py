@@ -20,7 +20,12 @@ GOOD: dict[str, Any] = {
     "lon": 121.45,
     "lat": 28.68,
     "thresholds": {
-        "stage_m": {"on": {"blue": 3.0, "red": 5}, "off": {"blue": 2.8}, "direction": "rise", "source": "防汛"}
+        "stage_m": {
+            "on": {"blue": 3.0, "red": 5},
+            "off": {"blue": 2.8, "red": 4.5},
+            "direction": "rise",
+            "source": "防汛",
+        }
     },
 }
 
@@ -56,7 +61,9 @@ def test_every_wrong_field_is_named_at_once() -> None:
         ({"thresholds": {"stage": {"on": {"red": 1}}}}, "thresholds.stage: model water-gauge-v1 measures"),
         ({"thresholds": {"stage_m": 5}}, "thresholds"),
         ({"thresholds": {"stage_m": {"on": {"blue": 2, "red": 1}}}}, "on.red 1: is not beyond"),
-        ({"thresholds": {"stage_m": {"on": {"blue": 2}, "off": {"blue": 3}}}}, "off.blue 3: must not lie beyond"),
+        ({"thresholds": {"stage_m": {"on": {"blue": 2}, "off": {"blue": 3}}}}, "off.blue 3: must not lie at or beyond"),
+        ({"thresholds": {"stage_m": {"on": {"blue": 2, "red": 3}, "off": {"blue": 1}}}}, "off.red: is missing"),
+        ({"thresholds": {"stage_m": {"first": 2, "second": 3, "deadband": 2}}}, "deadband 2: expected"),
         ({"thresholds": {"stage_m": {"on": {"green": 2}}}}, "on.green: expected one of"),
         ({"thresholds": {"stage_m": {"on": {}}}}, "on: expected a value"),
         ({"thresholds": {"stage_m": {"on": {"red": 1}, "direction": "up"}}}, "direction 'up'"),
@@ -74,7 +81,7 @@ def test_a_wrong_field_is_named(change: dict[str, Any], problem: str) -> None:
 
 
 def test_levels_that_fall_are_ordered_downwards() -> None:
-    falling = {"on": {"blue": 2.0, "red": 1.0}, "off": {"blue": 2.5}, "direction": "fall"}
+    falling = {"on": {"blue": 2.0, "red": 1.0}, "off": {"blue": 2.5, "red": 1.5}, "direction": "fall"}
     assert list(threshold_problems(falling)) == []
     assert list(threshold_problems(falling | {"direction": "rise"})) != []
 
