@@ -16,6 +16,7 @@ from command_center.errors import Conflict, Invalid, NotFound
 from command_center.model import Closure
 from command_center.records import Timer
 from command_center.work import Env, Work
+from rules.context import NOT_BY_DATA
 from rules.transitions import COLOURS, Kind, Transition, rank
 from stream.records import EventBody, Quality
 
@@ -90,7 +91,8 @@ async def follow_transition(work: Work, transition: Transition) -> None:
         source = f"device:{device_id}"
         old = await work.tx.open_closure_of(source)
         if transition.kind is Kind.CLEARED:
-            if old is not None and not transition.no_data:
+            # A reset, a device or a rule that was taken out of service is no measurement: a person opens the road.
+            if old is not None and not transition.no_data and NOT_BY_DATA.isdisjoint(transition.flags):
                 await reopen(work, old.closure_id, f"alarm {transition.alarm_id} cleared by fresh data")
             continue
         depth_m = depth_bound_m(transition)

@@ -23,6 +23,7 @@ CHINA = timedelta(hours=8)
 COLOUR_ZH = ("", "蓝色", "黄色", "橙色", "红色")
 TO_VERIFY, CLOCK_FAULT, LATE = "待核实", "时钟异常", "迟到"
 RESET, GONE, RETIRED = "人工复位", "设备停用", "规则停用"
+NOT_BY_DATA = frozenset({RESET, GONE, RETIRED})  # an alarm that cleared so: nobody has measured that the danger is over
 # Rows that tell the past: they complete history and never count as live evidence.
 HISTORY = int(Source.BACKFILL | Source.IMPORT)
 OUT_OF_RANGE = int(Source.OVER_RANGE | Source.UNDER_RANGE)

@@ -190,6 +190,17 @@ def test_an_underpass_closes_deepens_and_opens_again() -> None:
     run(story)
 
 
+@pytest.mark.parametrize("flag", ["人工复位", "设备停用", "规则停用"])
+def test_an_alarm_that_ends_without_a_measurement_opens_no_road(flag: str) -> None:
+    async def story(world: World) -> None:
+        episode = underpass()
+        await world.happen(episode, Kind.RAISED, "red", 0.7)
+        await world.happen(episode, Kind.CLEARED, "", None, flags=[flag])
+        assert len(await world.center.closures(DUTY1)) == 1
+
+    run(story)
+
+
 def test_a_camera_closes_at_once_and_only_an_alarms_end_or_a_person_opens() -> None:
     async def story(world: World) -> None:
         await world.camera_event("cam-under", "waterlogging")
