@@ -17,16 +17,29 @@ from stream.writer import LogWriter
 DRAIN_TIMEOUT_S = 60.0  # the broker's backlog comes first, for at most this long (contract.md section 2)
 STEPPED_POLL_S = 0.005
 SLEEP_MAX_S = 1.0  # a clock may be set: never sleep through it
+RECONNECT_S = 30.0  # machine seconds in which devices and their broker find each other again
 
 log = structlog.get_logger()
 
 
+def reconnect_us(clock: Clock) -> int:
+    """City time that reconnecting takes beyond what it would take at rate 1, where a device's interval of grace covers it.
+
+    Sockets and processes live in machine time: at 60x the few seconds of a reconnect are minutes of the city's.
+    """
+    return round(RECONNECT_S * max(0.0, clock.rate - 1.0) * 1e6)
+
+
 async def append_resume(writer: LogWriter, clock: Clock) -> Appended | None:
-    """Mark the time since the last append as our own downtime; None for an empty log. Call before anything is appended."""
+    """Mark the time since the last append, and that of reconnecting on a fast clock, as our own downtime.
+
+    None for an empty log. Call before anything is appended.
+    """
     if writer.head == 0:
         return None
     from_us = writer.last_at_us
-    (appended,) = await writer.append_async([records.resume(from_us, max(from_us, clock.city_us()))])
+    to_us = max(from_us, clock.city_us()) + reconnect_us(clock)
+    (appended,) = await writer.append_async([records.resume(from_us, to_us)])
     return appended
 
 

@@ -11,7 +11,7 @@ from devices.registry import Device, Registry, RegistryData, as_data
 from stream.reader import LogReader
 from stream.records import ControlBody, RecordKind, ResumeBody, as_control, as_resume, control
 from stream.registry_cache import load_registry, save_registry
-from stream.ticks import TickService, append_clock, append_resume
+from stream.ticks import RECONNECT_S, TickService, append_clock, append_resume
 from stream.writer import LogWriter
 
 
@@ -90,6 +90,23 @@ def test_a_restart_marks_our_own_downtime_and_a_first_start_does_not(tmp_path: P
     first, second = all_records(tmp_path)
     assert as_control(first).data["rate"] == 60.0
     assert as_resume(second) == ResumeBody(from_us=LEKIMA_US, to_us=LEKIMA_US + 90_000_000)
+
+
+def test_reconnecting_on_a_fast_clock_is_our_downtime_as_well(tmp_path: Path) -> None:
+    async def scene() -> None:
+        clock = ManualClock()
+        clock.rate = 60.0
+        with LogWriter(tmp_path, clock) as writer:
+            await append_clock(
+                writer, {"city_us": LEKIMA_US, "rate": 60.0, "kind": "scaled", "run_id": "r1", "tick_us": 3_000_000}
+            )
+        clock.advance(90.0)
+        with LogWriter(tmp_path, clock) as writer:
+            await append_resume(writer, clock)
+
+    asyncio.run(scene())
+    resume = as_resume(all_records(tmp_path)[1])
+    assert resume.to_us - LEKIMA_US == 90_000_000 + RECONNECT_S * 59 * 1e6
 
 
 def test_the_registry_is_its_snapshot_and_the_controls_after_it(tmp_path: Path) -> None:
