@@ -73,6 +73,7 @@ class MqttInput:
         self.generation = 0
         self.connected = False
         self.subscribed = asyncio.Event()
+        self.away = asyncio.Event()  # a connection was lost and is not back yet
         self.connected_at_ns: int | None = None  # machine time of the last connection
         self.lost_at_us: int | None = None  # city time at which the connection before it was lost
         self.broker_dropped = 0  # the broker's own count of messages that it dropped: above 0 is an alarm
@@ -200,6 +201,7 @@ class MqttInput:
         if refused:
             log.error("broker_refused_subscription", why=refused)
             return
+        self._in_loop(self.away.clear)
         self._in_loop(self.subscribed.set)
         if not self._session_present and self._on_new_session is not None:
             self._in_loop(self._on_new_session)
@@ -215,6 +217,7 @@ class MqttInput:
         with self._lock:
             if self.connected:
                 self.lost_at_us = self._clock.city_us()
+                self._in_loop(self.away.set)
             self.connected = False
         metrics.CONNECTED.set(0)
         self._in_loop(self.subscribed.clear)

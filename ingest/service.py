@@ -24,10 +24,12 @@ from ingest.message import Message
 from ingest.mqtt_in import RECEIVE_MAXIMUM, MqttInput
 from ingest.pipeline import Link, Outcome, Pipeline
 from ingest.refusals import RefusalService
+from stream import records
 from stream.errors import LogClosed, LogError
 from stream.reader import LogReader
 from stream.records import Appended, ControlBody, NewRecord, RecordKind
 from stream.registry_cache import load_registry, save_registry
+from stream.ticks import reconnect_us
 from stream.writer import LogWriter
 
 BATCH_MESSAGES = 500  # about 1,000 rows
@@ -127,6 +129,7 @@ class IngestService:
                 group.create_task(self._read(), name="ingest-read")
                 group.create_task(self._log(), name="ingest-log")
                 group.create_task(self._watch_backlog(), name="ingest-backlog")
+                group.create_task(self._watch_broker(), name="ingest-broker")
                 if self._refusals is not None:
                     group.create_task(self._refusals.run(), name="ingest-refusals")
         finally:
@@ -183,6 +186,19 @@ class IngestService:
                 quiet_since_ns = self._clock.machine_ns()
         self.drained.set()
         log.info("broker_backlog_drained")
+
+    async def _watch_broker(self) -> None:
+        """While the broker is away nobody can be heard: that is our downtime, not the devices' silence. On a fast clock the
+        freeze stands in the log at once, before the first device would count as silent; its end follows when it was longer."""
+        while True:
+            await self.input.away.wait()
+            lost_us = self.input.lost_at_us or self._clock.city_us()
+            frozen_us = lost_us + reconnect_us(self._clock)
+            if frozen_us > lost_us:
+                await self._durable([records.resume(lost_us, frozen_us)])
+            await self.input.subscribed.wait()
+            if self._clock.city_us() > frozen_us:
+                await self._durable([records.resume(frozen_us, self._clock.city_us())])
 
     def _link(self) -> Link:
         now_ns = self._clock.machine_ns()
