@@ -277,11 +277,11 @@ class Up:
         await supervisor.start(self._progress)
         async with asyncio.TaskGroup() as group:
             group.create_task(supervisor.watch(), name="watch")
+            if self.settings.simulate and self.settings.simulator:
+                group.create_task(supervisor.start_more(self._simulator()), name="simulator")
             self._progress("canary")
             await self._wait_canary()
             on_ready(self._ready(time.monotonic() - began))
-            if self.settings.simulate and self.settings.simulator:
-                group.create_task(supervisor.start_more(self._simulator()), name="simulator")
 
     async def _wait_canary(self) -> None:
         """Wait until /readyz is green: the canary has flown once from broker to screen."""
