@@ -130,9 +130,9 @@ class System:
         client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
         return client
 
-    def live(self, client: httpx.Client) -> ClientConnection:
+    @contextmanager
+    def live(self, client: httpx.Client) -> Iterator[ClientConnection]:
         """A websocket that has said hello with the client's token."""
-        socket = connect(self.base_url.replace("http", "ws", 1) + "/api/v1/live", max_size=2**22)
         token = client.headers["Authorization"].removeprefix("Bearer ")
         hello = {
             "type": "hello",
@@ -140,8 +140,9 @@ class System:
             "client": {"name": "test", "ver": "1", "kind": "console"},
             "lang": "zh",
         }
-        socket.send(json.dumps([hello]))
-        return socket
+        with connect(self.base_url.replace("http", "ws", 1) + "/api/v1/live", max_size=2**22) as socket:
+            socket.send(json.dumps([hello]))
+            yield socket
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,7 @@ class _Sub:
 class Viewer:
     """`dial` opens a socket that has said hello. Use as a context; `seen` grows while it runs (read it with `events()`)."""
 
-    dial: Callable[[], ClientConnection]
+    dial: Callable[[], AbstractContextManager[ClientConnection]]
     channels: Sequence[str] = EVENT_CHANNELS
     connections: int = 0
     recovered: int = 0
@@ -69,7 +69,7 @@ class Viewer:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                with contextlib.closing(self.dial()) as socket:
+                with self.dial() as socket:
                     self.connections += 1
                     self._converse(socket)
             except (OSError, WebSocketException, TimeoutError) as error:
