@@ -169,13 +169,12 @@ def _measure(
         token = leader.headers["Authorization"].removeprefix("Bearer ")
         with Viewers(system.base_url, token, count=viewers, channels=channels) as watching:
             watching.start()
-            pids = {**_pids(system), "load": os.getpid()}
+            pids = {**_pids(system), "load": os.getpid(), "viewers": watching.pid}
             before = cpu_seconds(pids)
             report, door = asyncio.run(_load(system, leader, devices, rate, load_s, alarms, seed))
             time.sleep(GRACE_S)
             cpu = difference(before, cpu_seconds(pids))
             seen = watching.stop()
-            cpu["viewers"] = round(watching.cpu_s, 2)
             megabytes = round(watching.bytes / 1e6, 2)
     return {
         "rate_msg_s": round(report.sent / load_s, 1),

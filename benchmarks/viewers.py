@@ -44,7 +44,6 @@ class Viewers:
         self._pipe, child = context.Pipe()
         arguments = (child, base_url, token, count, list(channels))
         self._process = context.Process(target=_main, args=arguments, name="viewers", daemon=True)
-        self.cpu_s = 0.0
         self.bytes = 0
 
     @property
@@ -61,7 +60,7 @@ class Viewers:
         self._pipe.send("stop")
         if not self._pipe.poll(STOP_TIMEOUT_S):
             raise RuntimeError("the viewers did not answer")
-        rows, self.cpu_s, self.bytes = self._pipe.recv()
+        rows, self.bytes = self._pipe.recv()
         self._process.join(STOP_TIMEOUT_S)
         return [Seen(viewer=v, kind=k, device_id=d, parsed_ns=ns, logged_us=us) for v, k, d, ns, us in rows]
 
@@ -90,7 +89,7 @@ async def _view(pipe: Connection, base_url: str, token: str, count: int, channel
         await asyncio.sleep(0.1)
     else:
         pipe.recv()
-        pipe.send((rows, time.process_time(), size[0]))
+        pipe.send((rows, size[0]))
     for reader in readers:
         reader.cancel()
     await asyncio.gather(*readers, return_exceptions=True)

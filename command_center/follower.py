@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from command_center import alarms, closures, metrics
+from command_center import incident_book as book
 from command_center.errors import Unavailable
 from command_center.model import SYSTEM, Actor
 from command_center.ports import Emit, Reader, Store
@@ -28,6 +29,7 @@ BATCH_ROWS = (
     32  # observation frames come along and are skipped; bounds memory, and how long one storm holds the write turn
 )
 WAIT_S = 1.0
+GATHER_S = 0.1  # at the log's end: screens have the alarm already, and one commit for ten costs a tenth
 RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0
 IDLE_SAVE_NS = 5_000_000_000  # observations and ticks change nothing here: their cursor needs no commit for each batch
@@ -62,6 +64,8 @@ class DomainFollower:
             pause_s = RETRY_FIRST_S
             if not moved:
                 await self._reader.wait_async(self.position, WAIT_S)
+            elif moved < BATCH_ROWS:
+                await asyncio.sleep(GATHER_S)
 
     async def step(self) -> int:
         """Take one batch over; returns the number of records read. Raises Unavailable."""
@@ -84,10 +88,12 @@ class DomainFollower:
         async with working(self._store, self._env, self._emit, SYSTEM, records[-1].at_us) as work:
             # Another process, or our own commit whose answer was lost, may have been here already.
             done = await work.tx.cursor(CURSOR)
+            work.gathering = True
             for record in records:
                 if record.position > done and _acts(record):
                     work.at_us = record.at_us
                     await self._apply(work, record)
+            await book.show_gathered(work)
             last = records[-1]
             if last.position > done:
                 await work.tx.set_cursor(CURSOR, last.position, last.at_us)

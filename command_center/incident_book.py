@@ -36,8 +36,22 @@ async def get(work: Work, incident_id: str) -> Incident:
 async def store(work: Work, before: Incident, after: Incident, kind: str) -> Incident:
     if not await work.tx.update_incident(after, rev=before.rev, states=[before.state]):
         raise Conflict(f"incident {before.incident_id} was changed by somebody else meanwhile; reload it")
-    shown = await with_timeline(work, after.incident_id, LIVE_TIMELINE)
-    await work.event("incident", kind, after.incident_id, after.rev, shown)
+    if work.gathering:
+        work.gathered[after.incident_id] = kind
+        return after
+    return await _show(work, after.incident_id, kind)
+
+
+async def show_gathered(work: Work) -> None:
+    """Publish each incident that was touched, once: a storm's alarms join one incident by the dozen."""
+    for incident_id, kind in work.gathered.items():
+        await _show(work, incident_id, kind)
+    work.gathered.clear()
+
+
+async def _show(work: Work, incident_id: str, kind: str) -> Incident:
+    shown = await with_timeline(work, incident_id, LIVE_TIMELINE)
+    await work.event("incident", kind, incident_id, shown.rev, shown)
     return shown
 
 

@@ -56,6 +56,8 @@ class Work:
     at_us: int
     machine_us: int
     changes: list[Change] = field(default_factory=list)
+    gathering: bool = False  # incidents are shown once at the end (`incident_book.show_gathered`), not at each touch
+    gathered: dict[str, str] = field(default_factory=dict)  # incident -> kind of its newest touch
 
     async def journal(
         self, entity: str, entity_id: str, action: str, before: object, after: object, reason: str = ""
