@@ -14,6 +14,7 @@ import msgspec
 
 from command_center.api.deps import ApiDeps
 from command_center.errors import NotFound, Unavailable
+from command_center.machines import RequestState
 from command_center.model import (
     Actor,
     Alarm,
@@ -31,6 +32,7 @@ from command_center.model import (
     UnitStatus,
     User,
 )
+from command_center.records import Request
 from devices.clock import ClockKind
 from devices.registry import Datastream, Device, Registry, RegistryData
 from gis.hub import Hub
@@ -157,6 +159,20 @@ def a_unit(unit_id: str = "unit-1", **changes: Any) -> Unit:
     return msgspec.structs.replace(unit, **changes)
 
 
+def a_request() -> Request:
+    return Request(
+        request_id="I-20190809-001-R01",
+        task_id="I-20190809-001-T01",
+        incident_id="I-20190809-001",
+        unit_id="army-1",
+        kind="request",
+        state=RequestState.REQUESTED,
+        asked_us=CITY_US,
+        changed_us=CITY_US,
+        asked_by="duty1",
+    )
+
+
 class FakeFacade:
     """One alarm, one incident, two tasks of two units. `down` makes everything but controls unavailable."""
 
@@ -199,6 +215,14 @@ class FakeFacade:
 
     async def shelve(self, actor: Actor, alarm_id: str, minutes: float, comment: str) -> int:
         self.calls.append(("shelve", (alarm_id, minutes)))
+        return self._control()
+
+    async def unshelve(self, actor: Actor, alarm_id: str) -> int:
+        self.calls.append(("unshelve", alarm_id))
+        return self._control()
+
+    async def reset(self, actor: Actor, alarm_id: str, comment: str) -> int:
+        self.calls.append(("reset", (alarm_id, comment)))
         return self._control()
 
     async def bulletin(self, actor: Actor, bulletin: dict[str, Any]) -> int:
@@ -287,6 +311,16 @@ class FakeFacade:
         self._up()
         way = Route(seconds=60.0, distance_m=500.0, edge_ids=("r1",), coordinates=((121.4, 28.6), (121.5, 28.7)))
         return way, list(self._closures.values())
+
+    async def requests(self, actor: Actor, incident_id: str = "") -> list[Request]:
+        self._up()
+        return [a_request()]
+
+    async def answer_request(
+        self, actor: Actor, request_id: str, to: RequestState, *, signed_by: str, comment: str = ""
+    ) -> Request:
+        self._up()
+        return msgspec.structs.replace(a_request(), request_id=request_id, state=to, signed_by=signed_by)
 
     async def units(self, actor: Actor) -> list[Unit]:
         self._up()

@@ -32,6 +32,7 @@ class Action(StrEnum):
     READ_ALARMS = "read alarms"
     ACK_ALARM = "acknowledge an alarm"
     SHELVE_ALARM = "shelve an alarm"
+    RESET_ALARM = "reset a latched or silent alarm"
     BULLETIN = "enter an official bulletin"
     READ_INCIDENTS = "read incidents"
     VERIFY_INCIDENT = "verify an incident"
@@ -61,6 +62,7 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.READ_ALARMS: _WATCH,
     Action.ACK_ALARM: _DESK,
     Action.SHELVE_ALARM: _DESK,
+    Action.RESET_ALARM: _DESK,
     Action.BULLETIN: _DESK | {MET},
     Action.READ_INCIDENTS: _WATCH,
     Action.VERIFY_INCIDENT: _DESK,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from command_center.machines import RequestState
 from command_center.model import (
     Actor,
     Alarm,
@@ -21,6 +22,7 @@ from command_center.model import (
     Unit,
     UnitStatus,
 )
+from command_center.records import Request
 from gis.roads import Route
 
 
@@ -37,6 +39,12 @@ class CommandFacade(Protocol):
         ...
 
     async def shelve(self, actor: Actor, alarm_id: str, minutes: float, comment: str) -> int: ...
+    async def unshelve(self, actor: Actor, alarm_id: str) -> int: ...
+    async def reset(self, actor: Actor, alarm_id: str, comment: str) -> int:
+        """Append the `reset` control: opens a latch, and ends an alarm whose sensors are silent. One that measures follows
+        its data; a road that it closed stays closed."""
+        ...
+
     async def bulletin(self, actor: Actor, bulletin: dict[str, Any]) -> int: ...
 
     async def incidents(
@@ -74,6 +82,13 @@ class CommandFacade(Protocol):
     ) -> Task: ...
     async def route(self, actor: Actor, task_id: str) -> tuple[Route | None, list[Closure]]:
         """The unit's way to its task and the closures it avoids; None when no open way leads there."""
+        ...
+
+    async def requests(self, actor: Actor, incident_id: str = "") -> list[Request]: ...
+    async def answer_request(
+        self, actor: Actor, request_id: str, to: RequestState, *, signed_by: str, comment: str = ""
+    ) -> Request:
+        """What the other agency's dispatcher said; only COMMITTED gives the task to their unit."""
         ...
 
     async def units(self, actor: Actor) -> list[Unit]: ...

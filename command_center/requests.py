@@ -9,7 +9,7 @@ import msgspec
 
 from command_center import incident_book as book
 from command_center import units
-from command_center.errors import Conflict, NotFound
+from command_center.errors import Conflict, Invalid, NotFound
 from command_center.machines import REQUEST, RequestState
 from command_center.model import Authority, Task, Unit
 from command_center.records import Request
@@ -55,6 +55,8 @@ async def answer(work: Work, request_id: str, to: RequestState, signed_by: str, 
     old = await work.tx.request(request_id)
     if old is None:
         raise NotFound("request", request_id)
+    if to is RequestState.COMMITTED and old.kind == Authority.NOTIFY.value:
+        raise Invalid(f"request {request_id} only tells {old.unit_id}: it can be signed for, not committed")
     REQUEST.advance(request_id, old.state, to)
     new = replace(
         old, state=to, signed_by=signed_by or old.signed_by, comment=comment, changed_us=work.at_us, rev=old.rev + 1

@@ -102,6 +102,12 @@ class CommandCenter:
         require(actor, Action.SHELVE_ALARM)
         return await self._control(actor, "unshelve", {"alarm_id": _alarm_id(alarm_id)})
 
+    async def reset(self, actor: Actor, alarm_id: str, comment: str) -> int:
+        require(actor, Action.RESET_ALARM)
+        if not comment.strip():
+            raise Invalid("comment: a reset needs a reason")
+        return await self._control(actor, "reset", {"alarm_id": _alarm_id(alarm_id), "comment": comment})
+
     async def bulletin(self, actor: Actor, bulletin: dict[str, Any]) -> int:
         require(actor, Action.BULLETIN)
         try:

@@ -19,6 +19,7 @@ from command_center.api.schemas import (
     Note,
     Position,
     Reason,
+    RequestAnswer,
     Shelve,
     Status,
     TaskMove,
@@ -98,10 +99,23 @@ async def acknowledge(request: Request, alarm_id: str, body: Comment | None = No
 
 @router.post("/alarms/{alarm_id}/shelve", status_code=202, tags=["alarms"])
 async def shelve(request: Request, alarm_id: str, body: Shelve) -> Response:
-    """Shelve 搁置: with reason, at most 24 h, and it returns by itself."""
+    """Shelve 搁置: with reason, for at most a shift (8 h), and it returns by itself."""
     actor = only(request, "shelve an alarm", *DESK)
     position = await facade_of(request).shelve(actor, alarm_id, body.minutes, body.comment)
     return reply({"position": position}, 202)
+
+
+@router.post("/alarms/{alarm_id}/unshelve", status_code=202, tags=["alarms"])
+async def unshelve(request: Request, alarm_id: str) -> Response:
+    actor = only(request, "shelve an alarm", *DESK)
+    return reply({"position": await facade_of(request).unshelve(actor, alarm_id)}, 202)
+
+
+@router.post("/alarms/{alarm_id}/reset", status_code=202, tags=["alarms"])
+async def reset(request: Request, alarm_id: str, body: Reason) -> Response:
+    """Reset 人工复位 a latched alarm, or one whose sensors are silent; with reason. One that measures follows its data."""
+    actor = only(request, "reset an alarm", *DESK)
+    return reply({"position": await facade_of(request).reset(actor, alarm_id, body.comment)}, 202)
 
 
 @router.post("/bulletins", status_code=202, tags=["bulletins"])
@@ -217,7 +231,7 @@ async def candidates(request: Request, task_id: str) -> Response:
 
 @router.get("/tasks/{task_id}/route", tags=["tasks"])
 async def route(request: Request, task_id: str) -> Response:
-    """The unit's way over open roads, and which closures it avoids. 409 when none leads there."""
+    """The unit's way over open roads, and which closures it avoids; without a geometry when none leads there."""
     await _own_task(request, task_id)
     way, closures = await facade_of(request).route(actor_of(request), task_id)
     avoided = [c.closure_id for c in closures]
@@ -273,6 +287,26 @@ def _own_unit(actor: Actor) -> str:
     if not actor.unit_id:
         raise Forbidden(actor.username, "read tasks", "the account belongs to no unit")
     return actor.unit_id
+
+
+# -- other agencies ----------------------------------------------------------------------------------------------------
+
+
+@router.get("/requests", tags=["requests"])
+async def requests(request: Request, incident: Annotated[str, Query(max_length=96)] = "") -> Response:
+    """Requests to other agencies 协调请求 and notices 仅通报, with who signed for them."""
+    actor = only(request, "read requests", *DESK)
+    return page(await facade_of(request).requests(actor, incident))
+
+
+@router.post("/requests/{request_id}/answer", tags=["requests"])
+async def answer_request(request: Request, request_id: str, body: RequestAnswer) -> Response:
+    """What the other agency's dispatcher said 签收. Only a committed request gives the task to their unit."""
+    actor = only(request, "record another agency's answer", *DESK)
+    found = await facade_of(request).answer_request(
+        actor, request_id, body.state, signed_by=body.signed_by, comment=body.comment
+    )
+    return reply(found)
 
 
 # -- units and roads ---------------------------------------------------------------------------------------------------

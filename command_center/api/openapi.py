@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
+from command_center.records import Request as AgencyRequest
 from devices.registry import Device
 
 REF = "#/components/schemas/{name}"
@@ -34,6 +35,8 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("post", "/api/v1/tasks/{task_id}/assign"): (Task, False),
     ("get", "/api/v1/tasks/{task_id}/candidates"): (Candidate, True),
     ("post", "/api/v1/tasks/{task_id}/{verb}"): (Task, False),
+    ("get", "/api/v1/requests"): (AgencyRequest, True),
+    ("post", "/api/v1/requests/{request_id}/answer"): (AgencyRequest, False),
     ("get", "/api/v1/units"): (Unit, True),
     ("post", "/api/v1/units/{unit_id}/position"): (Unit, False),
     ("post", "/api/v1/units/{unit_id}/status"): (Unit, False),

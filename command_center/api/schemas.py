@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from command_center.machines import RequestState
 from command_center.model import UnitStatus
+from command_center.service import SHELVE_MAX_MINUTES
 
 MAX_TEXT = 2_000
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
@@ -61,7 +63,7 @@ class Reason(Body):
 
 
 class Shelve(Body):
-    minutes: Annotated[float, Field(gt=0, le=24 * 60, allow_inf_nan=False)]
+    minutes: Annotated[float, Field(gt=0, le=SHELVE_MAX_MINUTES, allow_inf_nan=False)]
     comment: Needed
 
 
@@ -76,6 +78,12 @@ class IssueTasks(Body):
 
 class Assign(Body):
     unit_id: Identifier
+
+
+class RequestAnswer(Body):
+    state: Literal[RequestState.SIGNED, RequestState.COMMITTED, RequestState.REFUSED, RequestState.WITHDRAWN]
+    signed_by: Annotated[str, Field(max_length=120)] = ""
+    comment: Text = ""
 
 
 class TaskMove(Body):

@@ -155,6 +155,10 @@ def test_a_refused_login_does_not_echo_the_password(client: AsgiClient) -> None:
 MAY = {  # (method, path, body) -> users who are not refused
     ("POST", f"/api/v1/alarms/{'a' * 16}/ack", None): {"duty1", "leader1"},
     ("POST", f"/api/v1/alarms/{'a' * 16}/shelve", "shelve"): {"duty1", "leader1"},
+    ("POST", f"/api/v1/alarms/{'a' * 16}/unshelve", None): {"duty1", "leader1"},
+    ("POST", f"/api/v1/alarms/{'a' * 16}/reset", "reason"): {"duty1", "leader1"},
+    ("GET", "/api/v1/requests", None): {"duty1", "leader1"},
+    ("POST", "/api/v1/requests/I-20190809-001-R01/answer", "answer"): {"duty1", "leader1"},
     ("POST", "/api/v1/incidents/I-20190809-001/verify", None): {"duty1", "leader1"},
     ("POST", "/api/v1/incidents/I-20190809-001/tasks/issue", None): {"duty1", "leader1"},
     ("POST", "/api/v1/tasks/I-20190809-001-T01/accept", None): {"duty1", "leader1", "unit-1", "unit-2"},
@@ -184,6 +188,8 @@ MAY = {  # (method, path, body) -> users who are not refused
 BODIES: dict[str | None, Any] = {
     None: {},
     "shelve": {"minutes": 5, "comment": "维护"},
+    "reason": {"comment": "探头已毁"},
+    "answer": {"state": "SIGNED", "signed_by": "王参谋"},
     "position": {"lon": 121.4, "lat": 28.6},
     "closure": {"edges": ["r1"], "reason": "积水"},
     "thresholds": {"property": "stage_m", "thresholds": {"on": {"blue": 1}}, "source": "文", "approver": "duty1"},

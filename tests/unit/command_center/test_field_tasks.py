@@ -28,6 +28,7 @@ from command_center.machines import RequestState
 from command_center.model import Authority, Task, TaskState, Unit, UnitStatus
 from rules.transitions import Kind
 from storage.memory.command import MemoryStore
+from stream.records import as_control
 
 
 def run(story: Callable[[World], Coroutine[Any, Any, None]], team: tuple[Unit, ...] = TEAM) -> None:
@@ -160,6 +161,32 @@ def test_another_agencys_unit_is_asked_and_signs_before_it_goes() -> None:
             await world.center.answer_request(DUTY1, request.request_id, RequestState.REFUSED, signed_by="王参谋")
 
     run(story, team=(*TEAM, foreign))
+
+
+def test_a_unit_that_may_only_be_told_is_never_given_a_task() -> None:
+    told = a_unit("army-1", ["patrol"], 1, 1, authority=Authority.NOTIFY)
+
+    async def story(world: World) -> None:
+        task = await issued(world)
+        await world.center.assign(DUTY1, task.task_id, "army-1")
+        [request] = await world.center.requests(DUTY1, task.incident_id)
+        with pytest.raises(Invalid, match="not committed"):
+            await world.center.answer_request(DUTY1, request.request_id, RequestState.COMMITTED, signed_by="王参谋")
+        await world.center.answer_request(DUTY1, request.request_id, RequestState.SIGNED, signed_by="王参谋")
+        assert (await world.center.task(DUTY1, task.task_id)).unit_id == "unit-patrol-1"
+
+    run(story, team=(*TEAM, told))
+
+
+def test_a_reset_needs_a_reason_and_goes_to_the_log() -> None:
+    async def story(world: World) -> None:
+        with pytest.raises(Invalid, match="reason"):
+            await world.center.reset(DUTY1, "a" * 16, " ")
+        await world.center.reset(DUTY1, "a" * 16, "探头已毁")
+        body = as_control(world.log.records[-1])
+        assert (body.type, body.actor, body.data["alarm_id"]) == ("reset", "duty1", "a" * 16)
+
+    run(story)
 
 
 def test_the_desk_acts_on_a_units_behalf_and_the_journal_says_so() -> None:
