@@ -512,6 +512,9 @@ CREATE TRIGGER journal_never_emptied BEFORE TRUNCATE ON journal FOR EACH STATEME
 CREATE TRIGGER task_history_append_only BEFORE UPDATE OR DELETE ON task_history FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER alarm_transition_append_only BEFORE UPDATE OR DELETE ON alarm_transition FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER incident_timeline_append_only BEFORE UPDATE OR DELETE ON incident_timeline FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER task_history_never_emptied BEFORE TRUNCATE ON task_history FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER alarm_transition_never_emptied BEFORE TRUNCATE ON alarm_transition FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER incident_timeline_never_emptied BEFORE TRUNCATE ON incident_timeline FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- What screens get in order. Written under the lock of the write transaction, so numbers are in commit order.
 CREATE TABLE live_event (

@@ -45,7 +45,7 @@ def test_what_is_append_only_refuses_to_change(fresh_url: Callable[[], str]) -> 
 
     asyncio.run(story())
     statements = {
-        "journal": ("UPDATE cmd.journal SET reason = 'x'", "DELETE FROM cmd.journal", "TRUNCATE cmd.journal"),
+        "journal": ("UPDATE cmd.journal SET reason = 'x'", "DELETE FROM cmd.journal"),
         "incident_timeline": ("UPDATE cmd.incident_timeline SET actor = 'x'", "DELETE FROM cmd.incident_timeline"),
         "task_history": ("UPDATE cmd.task_history SET actor = 'x'", "DELETE FROM cmd.task_history"),
         "alarm_transition": ("UPDATE cmd.alarm_transition SET kind = 'x'", "DELETE FROM cmd.alarm_transition"),
@@ -53,7 +53,7 @@ def test_what_is_append_only_refuses_to_change(fresh_url: Callable[[], str]) -> 
     assert tuple(statements) == APPEND_ONLY
     with psycopg.connect(url, autocommit=True) as conn:
         for table, tries in statements.items():
-            for statement in tries:
+            for statement in (*tries, f"TRUNCATE cmd.{table}"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"{table} is append-only"):
                     conn.execute(statement.encode())
 
