@@ -13,6 +13,7 @@ import msgspec
 
 ACTUATOR_LIFETIME_US = 30_000_000  # an actuator command that was not executed by then never is
 HARMLESS_LIFETIME_US = 600_000_000
+CLOCK_LIFETIME_US = 60_000_000  # a time that arrives later than that would be wrong again
 INTERVAL_MIN_S = 1.0
 INTERVAL_MAX_S = 86_400.0
 
@@ -55,7 +56,7 @@ class ActuatorCircumstances:
 
 def set_clock(command_id: str, *, now_us: int) -> DownCommand:
     """Tell a device the city time. The device takes `ts` (milliseconds) as of arrival."""
-    return _command(command_id, "clock_set", {"ts": now_us // 1000}, now_us + HARMLESS_LIFETIME_US)
+    return _command(command_id, "clock_set", {"ts": now_us // 1000}, now_us + CLOCK_LIFETIME_US)
 
 
 def set_interval(command_id: str, interval_s: float, *, now_us: int) -> DownCommand:

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from devices import topics
+from devices.commands import set_clock
 from ingest.message import Reply
 
 CLOCK_SET_EVERY_S = (
     600.0  # machine seconds between two clock-sets to one device: it may need a while, or not obey at all
 )
-CLOCK_SET_VALID_S = 60.0  # city seconds
 _encoder = msgspec.json.Encoder()
 
 
@@ -26,14 +26,8 @@ def receipt(tenant: str, device_id: str, seq: int, *, child: str = "") -> Reply:
 
 def clock_set(tenant: str, device_id: str, now_us: int) -> Reply:
     """`down/cmd` with the city's time."""
-    now_ms = now_us // 1000
-    body = {
-        "id": f"clock-{device_id}-{now_ms}",
-        "method": "clock_set",
-        "params": {"ts": now_ms},
-        "expires_at": now_ms + int(CLOCK_SET_VALID_S * 1000),
-    }
-    return Reply(topic=topics.down_cmd(tenant, device_id), payload=_encoder.encode(body))
+    command = set_clock(f"clock-{device_id}-{now_us // 1000}", now_us=now_us)
+    return Reply(topic=topics.down_cmd(tenant, device_id), payload=_encoder.encode(command))
 
 
 class ClockSetLimit:
