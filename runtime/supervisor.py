@@ -51,6 +51,7 @@ class ChildSpec:
     stop_signal: signal.Signals = signal.SIGTERM
     on_start: Callable[[int], None] | None = None  # told the pid after each start
     after: Callable[[], Awaitable[None]] | None = None  # once, after the first time it is ready
+    beside_previous: bool = False  # at the first start: does not wait for the child before it
     restart: bool = True  # False: one that ends with 0 has done its work (a simulator)
 
 
@@ -177,17 +178,32 @@ class Supervisor:
         self._write_state()
 
     async def start(self, progress: Callable[[str], None]) -> None:
-        """Start every child in order, each after the one before is ready. Raises FirstStartFailed."""
+        """Start every child in order, each after the one before is ready unless it says otherwise. Raises FirstStartFailed."""
+        groups: list[list[ChildSpec]] = []
         for child in self._children:
-            progress(child.name)
-            await self._spawn(child)
+            if child.beside_previous and groups:
+                groups[-1].append(child)
+            else:
+                groups.append([child])
+        for group in groups:
+            starting = [asyncio.create_task(self._first_start(child, progress), name=child.name) for child in group]
             try:
-                await self._wait_ready(child)
-                if child.after:
-                    await child.after()
-            except (TimeoutError, FirstStartFailed) as error:
-                reason = f"{child.name} did not come up: {error or 'no answer in time'}\n{self._last_words(child.name)}"
-                raise FirstStartFailed(reason) from error
+                await asyncio.gather(*starting)
+            finally:
+                for task in starting:
+                    task.cancel()
+                await asyncio.gather(*starting, return_exceptions=True)
+
+    async def _first_start(self, child: ChildSpec, progress: Callable[[str], None]) -> None:
+        progress(child.name)
+        await self._spawn(child)
+        try:
+            await self._wait_ready(child)
+            if child.after:
+                await child.after()
+        except (TimeoutError, FirstStartFailed) as error:
+            reason = f"{child.name} did not come up: {error or 'no answer in time'}\n{self._last_words(child.name)}"
+            raise FirstStartFailed(reason) from error
 
     async def watch(self) -> None:
         """Keep the started children alive until cancelled."""

@@ -262,6 +262,7 @@ class Up:
             name=role,
             argv=argv,
             stage=STAGE[role],
+            beside_previous=role in ("store", "command"),  # with `rules`: each only needs the log's owner
             ready=lambda: wait_ready(settings.run_dir, role),
             ready_timeout_s=READY_TIMEOUT_S,
         )

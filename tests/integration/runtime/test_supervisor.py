@@ -84,6 +84,31 @@ def test_a_first_start_that_never_comes_up_ends_with_the_childs_last_words(super
         asyncio.run(scene())
 
 
+def test_children_beside_one_another_wait_for_all_of_them_and_the_next_for_the_group(supervisor: Supervisor) -> None:
+    async def scene() -> list[str]:
+        order: list[str] = []
+        second_is_there = asyncio.Event()
+
+        def child(name: str, **more: object) -> ChildSpec:
+            async def ready() -> None:
+                if name == "second":
+                    second_is_there.set()
+                async with asyncio.timeout(WAIT_S):
+                    await second_is_there.wait()  # `first` would wait for ever if `second` came after it
+                order.append(name)
+
+            return ChildSpec(name=name, argv=lambda: SLEEPER, stage=1, ready=ready, **more)  # type: ignore[arg-type]
+
+        supervisor.add([child("first"), child("second", beside_previous=True), child("third")])
+        await supervisor.start(lambda _: None)
+        await supervisor.stop()
+        return order
+
+    order = asyncio.run(scene())
+    assert sorted(order[:2]) == ["first", "second"]
+    assert order[2] == "third"
+
+
 def test_stages_stop_from_the_highest_to_the_lowest(supervisor: Supervisor, tmp_path: Path) -> None:
     note = tmp_path / "order"
     script = (
