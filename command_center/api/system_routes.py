@@ -117,9 +117,10 @@ async def advance(body: Advance, request: Request) -> Response:
 
 
 @open_router.get("/healthz", tags=["system"])
-async def healthz() -> Response:
-    """The process answers."""
-    return reply({"status": "ok"})
+async def healthz(request: Request) -> Response:
+    """The process answers; and whether what it shows is real, which the login page says too."""
+    banner = deps_of(request).banner
+    return reply({"status": "ok"} if banner is None else {"status": "ok", "banner": dict(banner)})
 
 
 @open_router.get("/readyz", tags=["system"])

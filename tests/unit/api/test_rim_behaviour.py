@@ -351,3 +351,8 @@ def test_layers_are_checked_when_loaded_and_served_with_an_etag(tmp_path: Path) 
     (tmp_path / "bad.geojson").write_text('{"features": [{"type": "Feature"}]}')
     with pytest.raises(ValueError, match=r"bad\.geojson"):
         StaticLayers(tmp_path)
+
+
+def test_the_login_page_can_say_that_nothing_here_is_real() -> None:
+    with AsgiClient(build_app(fake_deps())) as client:
+        assert client.get("/healthz").json() == {"status": "ok", "banner": {"zh": "演示", "en": "Demo"}}

@@ -1,8 +1,9 @@
 import { render } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import "../core/base.css";
 import { Api, ApiError } from "../core/api";
-import { explain, lang, switchLang, t } from "../core/i18n";
+import { explain, lang, own, switchLang, t } from "../core/i18n";
+import type { ClockState } from "../core/types";
 import "./login.css";
 
 const api = new Api();
@@ -19,6 +20,11 @@ function Login() {
   const [password, setPassword] = useState("");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
+  const [banner, setBanner] = useState<ClockState["banner"]>(null);
+  useEffect(() => {
+    // Without an answer there is nothing to log in to, and the form says so when it is sent.
+    api.get<Pick<ClockState, "banner">>("/healthz").then((found) => setBanner(found.banner), () => undefined);
+  }, []);
 
   async function submit(event: Event): Promise<void> {
     event.preventDefault();
@@ -35,6 +41,11 @@ function Login() {
 
   return (
     <main class="login">
+      {banner == null ? null : (
+        <div class="banner" role="note" data-testid="banner">
+          {own(banner.zh, banner.en)}
+        </div>
+      )}
       <form onSubmit={(event) => void submit(event)} data-testid="login-form">
         <p class="city">{t("app.city")}</p>
         <h1>{t("app.name")}</h1>
