@@ -12,7 +12,7 @@ from command_center.machines import ALARM, OperatorSide
 from command_center.model import Ack, Alarm, AlarmSubject
 from command_center.records import AlarmSide
 from command_center.work import Work
-from rules.transitions import Condition, Kind, Transition
+from rules.transitions import Condition, Transition
 from stream.records import ControlBody
 
 replace = msgspec.structs.replace
@@ -65,7 +65,7 @@ def alarm_of(condition: Condition, side: AlarmSide | None = None, *, stored: boo
 
 def side_after_transition(side: AlarmSide, transition: Transition) -> AlarmSide:
     """A rise in level takes acknowledgement and shelving back: they were given to the lower colour."""
-    if transition.kind is Kind.LEVEL_UP and operator_state(side) is not OperatorSide.UNACKED:
+    if transition.rises and operator_state(side) is not OperatorSide.UNACKED:
         ALARM.advance(side.alarm_id, operator_state(side), OperatorSide.UNACKED)
         return replace(side, rev=side.rev + 1, acked=None, shelved_until_us=None, shelved_by="")
     return side

@@ -9,7 +9,7 @@ from command_center.alarm_side import store_side
 from command_center.model import EscalationState
 from command_center.records import AlarmSide, Timer
 from command_center.work import Work
-from rules.transitions import Condition, Kind, Transition
+from rules.transitions import Condition, Transition
 
 replace = msgspec.structs.replace
 
@@ -22,8 +22,7 @@ async def follow(work: Work, condition: Condition, side: AlarmSide, transition: 
     """Start the clock when an alarm rises, start it anew (with the shorter deadline) when its level rises, stop it at its end."""
     if not condition.firing:
         return await _stop(work, side)
-    rises = transition.kind in (Kind.RAISED, Kind.LEVEL_UP)
-    if rises and side.acked is None and side.shelved_until_us is None and condition.colour:
+    if transition.rises and side.acked is None and side.shelved_until_us is None and condition.colour:
         return await _call(work, condition, side, step=0)
     return side
 

@@ -49,7 +49,7 @@ async def follow(work: Work, record: AlarmRecord, transition: Transition) -> Ala
     if transition.kind in (Kind.CLEARED, Kind.NO_DATA_ON, Kind.NO_DATA_OFF, Kind.LEVEL_DOWN):
         return side
     kind = incident_kind(transition)
-    if not kind or (linked is not None and transition.kind is not Kind.LEVEL_UP):
+    if not kind or (linked is not None and not transition.rises):
         return side  # a rejected or ended incident comes back only as a new one, and only for a rise
     group = group_key(work, kind, transition)
     incident = await work.tx.open_incident(group)

@@ -106,6 +106,11 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Idempotency key of the append."""
         return f"t:{self.input_position}:{self.ordinal}"
 
+    @property
+    def rises(self) -> bool:
+        """Worse than before: raised, a level up, or thresholds that put the present value into a higher level."""
+        return self.kind is not Kind.LATE_EXCEEDANCE and rank(self.colour) > rank(self.colour_before)
+
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """The condition side of one alarm episode: a fold of its transitions."""

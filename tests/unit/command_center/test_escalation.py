@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
+
 from citybrain_testing.command import DUTY1, LEADER, World, make_world, river, underpass, with_team
 from command_center.model import EscalationState, TaskState
 from rules.transitions import Kind
@@ -62,13 +64,14 @@ def test_city_time_alone_calls_nobody() -> None:
     run(story)
 
 
-def test_each_colour_has_its_deadline_and_a_rise_takes_the_acknowledgement_back() -> None:
+@pytest.mark.parametrize("rise", [Kind.LEVEL_UP, Kind.REBASED])
+def test_each_colour_has_its_deadline_and_a_rise_takes_the_acknowledgement_back(rise: Kind) -> None:
     async def story(world: World) -> None:
         episode = river()
         await world.happen(episode, Kind.RAISED, "yellow", 4.0)
         await world.center.acknowledge(DUTY1, episode.alarm_id)
         await world.drain()
-        await world.happen(episode, Kind.LEVEL_UP, "orange", 4.6)
+        await world.happen(episode, rise, "orange", 4.6)
         alarm, _ = await world.center.alarm(DUTY1, episode.alarm_id)
         assert alarm.acked is None
         assert await calls(world, episode.alarm_id) == (0, "duty1")
