@@ -13,9 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from command_center import errors
+from stream.errors import LogError
 
 SECRET_FIELDS = frozenset({"password", "token"})  # never echoed
 ECHO_CHARS = 120
+LOG_RETRY_S = 5  # the owner of the log is back within a few seconds of a crash
 
 
 class Problem(Exception):
@@ -93,6 +95,12 @@ def _command(_: Request, error: Exception) -> Response:
             return problem_response(422, "invalid", str(error))
 
 
+def _log_away(_: Request, error: Exception) -> Response:
+    """The log refuses (full, busy) or did not answer in time: nothing is lost by asking again."""
+    why = str(error) or "the log did not answer in time"
+    return problem_response(503, "unavailable", why, headers={"Retry-After": str(LOG_RETRY_S)})
+
+
 def _internal(_: Request, error: Exception) -> Response:
     """The traceback goes to the log (the server writes it); the caller learns only that it was our fault."""
     return problem_response(500, "internal", "an error on our side; it has been logged")
@@ -103,4 +111,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(errors.CommandError, _command)
+    app.add_exception_handler(LogError, _log_away)
+    app.add_exception_handler(TimeoutError, _log_away)
     app.add_exception_handler(Exception, _internal)

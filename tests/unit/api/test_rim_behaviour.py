@@ -25,7 +25,8 @@ from citybrain_testing.asgi_client import AsgiClient
 from command_center.api.app import build_app
 from command_center.api.layers import StaticLayers
 from command_center.api.schemas import iso
-from command_center.model import TaskState
+from command_center.model import Actor, TaskState
+from stream.errors import LogFull
 
 
 class Desk:
@@ -356,3 +357,17 @@ def test_layers_are_checked_when_loaded_and_served_with_an_etag(tmp_path: Path) 
 def test_the_login_page_can_say_that_nothing_here_is_real() -> None:
     with AsgiClient(build_app(fake_deps())) as client:
         assert client.get("/healthz").json() == {"status": "ok", "banner": {"zh": "演示", "en": "Demo"}}
+
+
+@pytest.mark.parametrize("failure", [LogFull("no space", used_bytes=1, max_bytes=1), TimeoutError()])
+def test_a_log_that_takes_nothing_is_said_as_busy_and_not_as_our_fault(failure: Exception) -> None:
+    class Refusing(FakeFacade):
+        async def acknowledge(self, actor: Actor, alarm_id: str, comment: str = "") -> int:
+            raise failure
+
+    with AsgiClient(build_app(fake_deps(facade=Refusing()))) as client:
+        body = {"username": "duty1", "password": PASSWORD}
+        token = client.post("/api/v1/sessions", json=body).json()["token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = client.post(f"/api/v1/alarms/{'a' * 16}/ack", json={}, headers=headers)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
