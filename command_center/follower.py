@@ -25,11 +25,10 @@ from stream.records import Record, RecordKind, as_control, as_event
 log = structlog.get_logger(__name__)
 
 CURSOR = "command"
-BATCH_ROWS = (
-    32  # observation frames come along and are skipped; bounds memory, and how long one storm holds the write turn
-)
+BATCH_ROWS = 32  # observation frames come along and are skipped; bounds memory
 WAIT_S = 1.0
 GATHER_S = 0.1  # at the log's end: screens have the alarm already, and one commit for ten costs a tenth
+TURN_NS = 500_000_000  # a storm on a busy machine must not keep people's writes waiting (`work.TURN_WAIT_S`)
 RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0
 IDLE_SAVE_NS = 5_000_000_000  # observations and ticks change nothing here: their cursor needs no commit for each batch
@@ -41,6 +40,7 @@ class DomainFollower:
     def __init__(self, reader: Reader, store: Store, env: Env, emit: Emit) -> None:
         self._reader, self._store, self._env, self._emit = reader, store, env, emit
         self._position: int | None = None
+        self._at_end = False
         self._saved_ns = env.clock.machine_ns()
 
     @property
@@ -64,11 +64,11 @@ class DomainFollower:
             pause_s = RETRY_FIRST_S
             if not moved:
                 await self._reader.wait_async(self.position, WAIT_S)
-            elif moved < BATCH_ROWS:
+            elif self._at_end:
                 await asyncio.sleep(GATHER_S)
 
     async def step(self) -> int:
-        """Take one batch over; returns the number of records read. Raises Unavailable."""
+        """Take one batch over; returns the number of records taken. Raises Unavailable."""
         if self._position is None:
             async with self._store.read() as tx:
                 self._position = await tx.cursor(CURSOR)
@@ -76,27 +76,36 @@ class DomainFollower:
         if not records:
             return 0
         now_ns = self._env.clock.machine_ns()
+        taken = len(records)
         if any(_acts(record) for record in records) or now_ns - self._saved_ns >= IDLE_SAVE_NS:
-            await self._take(records)
-            self._reader.commit(CURSOR, records[-1].position)
+            taken = await self._take(records)
+            self._reader.commit(CURSOR, records[taken - 1].position)
             self._saved_ns = now_ns
-        self._position = records[-1].position
+        self._position = records[taken - 1].position
+        self._at_end = taken == len(records) < BATCH_ROWS
         metrics.FOLLOWER_POSITION.set(self._position)
-        return len(records)
+        return taken
 
-    async def _take(self, records: Sequence[Record]) -> None:
+    async def _take(self, records: Sequence[Record]) -> int:
+        """Take records over in one transaction, as many as the turn allows, at least one. Returns how many."""
+        taken = 0
         async with working(self._store, self._env, self._emit, SYSTEM, records[-1].at_us) as work:
             # Another process, or our own commit whose answer was lost, may have been here already.
             done = await work.tx.cursor(CURSOR)
             work.gathering = True
+            until_ns = self._env.clock.machine_ns() + TURN_NS
             for record in records:
+                if taken and self._env.clock.machine_ns() > until_ns:
+                    break
                 if record.position > done and _acts(record):
                     work.at_us = record.at_us
                     await self._apply(work, record)
+                taken += 1
             await book.show_gathered(work)
-            last = records[-1]
+            last = records[taken - 1]
             if last.position > done:
                 await work.tx.set_cursor(CURSOR, last.position, last.at_us)
+        return taken
 
     async def _apply(self, work: Work, record: Record) -> None:
         work.actor = SYSTEM
