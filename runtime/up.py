@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets as random_secrets
 import signal
 import socket
@@ -42,6 +43,9 @@ log = structlog.get_logger()
 
 ROLES = ("ingest", "rules", "store", "command")
 READY_TIMEOUT_S = 90.0
+OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+FIRST_PORT, LAST_PORT = 20_000, 32_768
+PORT_TRIES = 50
 STAGE = {"database": 0, "broker": 1, "ingest": 2, "rules": 3, "store": 3, "command": 4, "simulator": 5}
 
 
@@ -61,10 +65,18 @@ class Ready:
 
 
 def free_port() -> int:
+    """A port that nobody listens on, below those that the kernel hands to outgoing connections: it is kept for the next start,
+    and by then any of the others may be somebody's end of a connection."""
+    first_outgoing = int(OUTGOING_PORTS.read_text().split()[0]) if OUTGOING_PORTS.exists() else LAST_PORT
+    span = range(FIRST_PORT, max(FIRST_PORT + 1, min(first_outgoing, LAST_PORT)))
+    for _ in range(PORT_TRIES):
+        port = random_secrets.choice(span)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+        return int(listener.getsockname()[1])
 
 
 def _kept_port(data_dir: Path, name: str) -> int:
