@@ -61,7 +61,7 @@ class Station:
         self.page.fill("input[name=username]", username)
         self.page.fill("input[name=password]", self.system.secret("logins")[username])
         self.page.get_by_test_id("login-submit").click()
-        expect(self.page.get_by_test_id("login-form")).to_have_count(0, timeout=ACT_MS)
+        self.page.wait_for_url(lambda url: "/login" not in url, timeout=ACT_MS)
         if urlsplit(self.page.url).path != path:
             self.page.goto(self.system.base_url + path)
 
