@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.registry import Device, Registry
-from rules.documents import Document
+from rules.documents import TEXT_NAMES, Document
 from rules.presence import Presence
 from rules.transitions import COLOURS, Explanation, Input, Kind, Subject, Transition, episode_id
 from stream.records import ControlBody, EventBody, ObsBatch, Source
@@ -148,30 +148,7 @@ class Step:
 
 # Only what gets worse proposes an incident; the way down must not open one.
 _PROPOSING = (Kind.RAISED, Kind.LEVEL_UP, Kind.MEMBER, Kind.REBASED)
-_BLANK = dict.fromkeys(
-    [
-        "subject",
-        "device",
-        "property",
-        "value",
-        "uom",
-        "colour",
-        "threshold",
-        "since",
-        "count",
-        "devices",
-        "substance",
-        "confidence",
-        "depth",
-        "storm",
-        "issuer",
-        "number",
-        "distance",
-        "nearest_time",
-        "arrival",
-    ],
-    "",
-)
+_BLANK = dict.fromkeys(TEXT_NAMES, "")
 
 
 class Evaluator(Protocol):
