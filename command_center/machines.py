@@ -60,9 +60,6 @@ class Machine(Generic[S]):
         """States from which `to` is legal, in table order: what the SQL guard lists."""
         return [state for state, targets in self.moves.items() if to in targets]
 
-    def finals(self) -> frozenset[S]:
-        return frozenset(state for state, targets in self.moves.items() if not targets)
-
 
 def _table(rows: Mapping[S, Iterable[S]]) -> dict[S, frozenset[S]]:
     return {state: frozenset(targets) for state, targets in rows.items()}

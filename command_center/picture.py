@@ -127,7 +127,6 @@ class PictureFollower:
         self._stored_position, self._health = stored_position, health
         self.registry = registry
         self.position = 0
-        self.canary_s: float | None = None  # machine time at which our own probe was last seen here
         self.devices = DeviceBoard(registry, hub.state("obj/device", DEVICE_SCHEMA))
         self.alarms = AlarmBoard(hub.events("alarm", epoch=f"log-{run_id}"))
         self._units_channel = hub.state("obj/unit", UNIT_SCHEMA)
@@ -194,7 +193,6 @@ class PictureFollower:
                 batch = as_batch(record)
                 self.devices.observations(batch, record.at_us)
                 self._data_s = self._now_s()
-                self._canary(batch.numpy("datastream").tolist())
             case RecordKind.EVENT:
                 self.devices.event(as_event(record), record.at_us)
             case RecordKind.TRANSITION:
@@ -216,13 +214,6 @@ class PictureFollower:
             self._bulletin(msgspec.convert(body.data["bulletin"], Bulletin), record.at_us)
         else:
             self.alarms.control(body, record.position, record.at_us, self._now_s())
-
-    def _canary(self, numbers: Sequence[int]) -> None:
-        for number in set(numbers):
-            stream = self.registry.datastreams.get(number)
-            device = self.registry.devices.get(stream.device_id) if stream else None
-            if device is not None and device.kind == "canary":
-                self.canary_s = self._now_s()
 
     def _bulletin(self, bulletin: Bulletin, at_us: int) -> None:
         """The newest issue of a storm stands on the map where its last analysed fix is."""
@@ -374,10 +365,6 @@ class PictureFollower:
     def open_alarms(self) -> list[Alarm]:
         """Newest first."""
         return sorted(self.alarms.open(), key=lambda a: (-a.raised_us, a.alarm_id))
-
-    def canary_age_s(self) -> float | None:
-        """Machine seconds since our own probe came through broker and log to here; None: never in this process."""
-        return None if self.canary_s is None else self._now_s() - self.canary_s
 
     # -- what is due now and then ------------------------------------------------------------------------------------
 

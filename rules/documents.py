@@ -10,7 +10,6 @@ import hashlib
 import re
 import string
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -168,12 +167,6 @@ class DocumentWrong(ValueError):
     def __init__(self, where: str, line: int | None, reason: str) -> None:
         super().__init__(f"{where}:{line}: {reason}" if line else f"{where}: {reason}")
         self.where, self.line, self.reason = where, line, reason
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    document: Document
-    path: Path
 
 
 class _Loader(yaml.SafeLoader):
