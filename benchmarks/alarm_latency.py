@@ -247,10 +247,11 @@ async def _ask(base_url: str, headers: dict[str, str], door: list[float]) -> Non
 
 
 def _latencies(report: LoadReport, seen: Sequence[Seen], alarms: int, viewers: int) -> dict[str, Any]:
-    """Raises RuntimeError when an alarm did not reach every viewer."""
+    """Raises RuntimeError when an alarm did not reach every viewer exactly once."""
     # Machine wall time is the city time of a real clock; one offset turns it into the clock of the writes.
     offset_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000
     pairs: list[float] = []
+    reached: set[tuple[str, int]] = set()
     slowest: dict[str, float] = defaultdict(float)
     to_log: dict[str, float] = {}
     for event in seen:
@@ -259,13 +260,14 @@ def _latencies(report: LoadReport, seen: Sequence[Seen], alarms: int, viewers: i
         sent_ns = report.alarm_sent_s[event.device_id] * 1e9
         latency_ms = (event.parsed_ns - sent_ns) / 1e6
         pairs.append(latency_ms)
+        reached.add((event.device_id, event.viewer))
         slowest[event.device_id] = max(slowest[event.device_id], latency_ms)
         to_log[event.device_id] = (event.logged_us - offset_us) / 1e3 - sent_ns / 1e6
-    missing = alarms * viewers - len(pairs)
-    if missing or len(report.alarm_sent_s) != alarms:
+    missing, twice = alarms * viewers - len(reached), len(pairs) - len(reached)
+    if missing or twice or len(report.alarm_sent_s) != alarms:
         raise RuntimeError(
-            f"{len(report.alarm_sent_s)} of {alarms} alarms were sent, {len(slowest)} seen; {missing} of "
-            f"{alarms * viewers} pairs are missing"
+            f"{len(report.alarm_sent_s)} of {alarms} alarms were sent, {len(slowest)} seen; of {alarms * viewers} pairs "
+            f"{missing} are missing and {twice} came twice"
         )
     from_log = [slowest[device] - to_log[device] for device in slowest]
     figures = _figures(pairs)

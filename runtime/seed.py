@@ -55,17 +55,30 @@ async def seed_admin(database: Database, settings: Settings, clock: Clock, secre
 async def seed_demo(database: Database, settings: Settings, clock: Clock, secrets: ServiceSecrets) -> None:
     """The generated district: layers, devices with credentials, users with passwords, units."""
     district = generate(settings.seed)
+    # Side by side: hashing passwords takes threads, the rest waits for the database.
+    async with asyncio.TaskGroup() as group:
+        users = [msgspec.convert(user, User) for user in district.users()]
+        group.create_task(_users(database, settings, clock, users), name="users")
+        group.create_task(_district_devices(database, settings, clock, secrets, district), name="devices")
+        await _layers(database, clock, district)
+        await _units(database, clock, district)  # they stand on the roads of the layers
+    chain = [{"username": person["username"], "name": person["name"]} for person in district.duty_chain()]
+    write_json(settings.data_dir / "duty.json", chain)
+
+
+async def _layers(database: Database, clock: Clock, district: District) -> None:
     layers = FeatureStore(database, clock)
     known = {info.layer for info in await layers.layers()}
     for name, features in district.features().items():
         if name not in known:
             await layers.put_layer(name, features)
+
+
+async def _district_devices(
+    database: Database, settings: Settings, clock: Clock, secrets: ServiceSecrets, district: District
+) -> None:
     lon, lat = district.centre()
     await _devices(database, settings, clock, secrets, [*district.devices(), canary_device(lon, lat, AREA)])
-    await _users(database, settings, clock, [msgspec.convert(user, User) for user in district.users()])
-    await _units(database, clock, district)
-    chain = [{"username": person["username"], "name": person["name"]} for person in district.duty_chain()]
-    write_json(settings.data_dir / "duty.json", chain)
 
 
 async def _devices(
