@@ -7,6 +7,7 @@ checked comes through public doors only (live feed and HTTP); the evidence stand
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,6 +42,7 @@ class Play:
     """What one tier's night showed."""
 
     tier: str
+    server: dict[str, Any] = field(default_factory=dict)
     started_s: float = 0.0
     acts: dict[str, float] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
@@ -65,6 +67,7 @@ def play(tier: str, folder: Path) -> Play:
     system.start()
     found.started_s = round(time.monotonic() - began, 1)
     try:
+        found.server = json.loads((system.data_dir / "postgres" / "made-by.json").read_text())
         _watch(system, found)
         found.before = _kept(system, found)
         processes = family(system.pid)
@@ -156,6 +159,10 @@ def plays(
 @pytest.fixture(params=[pytest.param("plain"), pytest.param("timescale", marks=pytest.mark.timescale)])
 def night(request: pytest.FixtureRequest, plays: dict[str, Future[Play]]) -> Play:
     return plays[request.param].result()
+
+
+def test_the_tier_is_the_one_that_was_meant(night: Play) -> None:
+    assert night.server["timescale"] is (night.tier == "timescale")
 
 
 def test_the_first_alarm_is_on_the_wall_within_a_minute(night: Play) -> None:
