@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 import shapely
@@ -215,26 +216,43 @@ def _draw(terrain: Terrain, rng: np.random.Generator) -> list[Drawn]:
 def _village_roads(villages: Iterable[tuple[str, XY]], drawn: list[Drawn], terrain: Terrain) -> list[Drawn]:
     """A lane through each village and a way to the nearest drawn road on the same side of the water."""
     trunk = shapely.union_all([d.line for d in drawn])
+    on_land = trunk.difference(terrain.water.buffer(50.0))
     lanes = []
     for name, (x, y) in villages:
         for dx, dy in ((330.0, 60.0), (-70.0, 300.0)):
             lane = smooth([(x - dx, y - dy), (x + 20, y - 15), (x + dx, y + dy)], 60.0)
             lanes.append(Drawn(name=f"{name}村道", road_class="village", line=lane))
         if trunk.distance(Point(x, y)) > 250.0:
-            there = nearest_points(trunk.difference(terrain.water.buffer(50.0)), Point(x, y))[0]
+            there = nearest_points(on_land, Point(x, y))[0]
             end = (there.x + (there.x - x) * 0.03, there.y + (there.y - y) * 0.03)  # a little over, so that they cross
             bend = ((x + there.x) / 2 + (there.y - y) * 0.08, (y + there.y) / 2 - (there.x - x) * 0.08)
             lanes.append(Drawn(name=f"{name}路", road_class="village", line=smooth([(x, y), bend, end], 60.0)))
     return lanes
 
 
-def _cut(drawn: Drawn, terrain: Terrain) -> list[LineString]:
+@dataclass(frozen=True, slots=True)
+class _Obstacles:
+    """What roads keep away from, made once: widening the water takes longer than cutting a road by it."""
+
+    shore: BaseGeometry
+    railway: BaseGeometry
+    bridged: BaseGeometry
+
+    @classmethod
+    def of(cls, terrain: Terrain) -> Self:
+        spanned = shapely.union_all([terrain.river_water, terrain.tributary_water, terrain.sea])
+        return cls(
+            terrain.water.buffer(45.0), terrain.railway.buffer(RAIL_CLEARANCE_M), spanned.buffer(BRIDGE_APPROACH_M)
+        )
+
+
+def _cut(drawn: Drawn, terrain: Terrain, obstacles: _Obstacles) -> list[LineString]:
     """The parts of a drawn road that can be built."""
     line: BaseGeometry = drawn.line.intersection(FRAME)
     if not drawn.bridge:
-        line = line.intersection(terrain.district).difference(terrain.water.buffer(45.0))
+        line = line.intersection(terrain.district).difference(obstacles.shore)
     if drawn.rail == "cut":
-        line = line.difference(terrain.railway.buffer(RAIL_CLEARANCE_M))
+        line = line.difference(obstacles.railway)
     return _lines(line)
 
 
@@ -242,7 +260,8 @@ def build_network(terrain: Terrain, villages: Iterable[tuple[str, XY]], rng: np.
     """Nodes where lines meet; only the largest connected part stays, without stubs."""
     drawn = _draw(terrain, rng)
     drawn += _village_roads(villages, drawn, terrain)
-    pieces = [(d, part) for d in drawn for part in _cut(d, terrain)]
+    obstacles = _Obstacles.of(terrain)
+    pieces = [(d, part) for d in drawn for part in _cut(d, terrain, obstacles)]
     noded = _lines(shapely.set_precision(shapely.union_all([shapely.set_precision(p, 0.1) for _, p in pieces]), 0.1))
     tree = shapely.STRtree([part for _, part in pieces])
     rank = {name: i for i, name in enumerate(SPEED_KMH)}
@@ -257,7 +276,7 @@ def build_network(terrain: Terrain, villages: Iterable[tuple[str, XY]], rng: np.
     roads = _without_stubs(roads)
     kept = [(o, line) for o, line in roads if o.road_class != "street" or rng.random() > 0.10]
     kept = _without_stubs(_largest(kept))
-    edges = [edge for owner, line in kept for edge in _split_crossings(owner, line, terrain)]
+    edges = [edge for owner, line in kept for edge in _split_crossings(owner, line, terrain, obstacles)]
     return _named(edges)
 
 
@@ -298,7 +317,7 @@ def _largest(roads: list[tuple[Drawn, LineString]]) -> list[tuple[Drawn, LineStr
     return [(owner, line) for owner, line in roads if root(_key(line.coords[0])) == best]
 
 
-def _split_crossings(owner: Drawn, line: LineString, terrain: Terrain) -> list[Road]:
+def _split_crossings(owner: Drawn, line: LineString, terrain: Terrain, obstacles: _Obstacles) -> list[Road]:
     """Cut a road so that each underpass and each bridge is an edge of its own."""
     marks: list[tuple[float, float, str]] = []
     rail = line.intersection(terrain.railway)
@@ -306,8 +325,7 @@ def _split_crossings(owner: Drawn, line: LineString, terrain: Terrain) -> list[R
         at = line.project(rail.centroid)
         marks.append((at - UNDERPASS_HALF_M, at + UNDERPASS_HALF_M, owner.rail))
     if owner.bridge:
-        wide = shapely.union_all([terrain.river_water, terrain.tributary_water, terrain.sea]).buffer(BRIDGE_APPROACH_M)
-        for wet in _lines(line.intersection(wide)):
+        for wet in _lines(line.intersection(obstacles.bridged)):
             ends = sorted(line.project(Point(c)) for c in (wet.coords[0], wet.coords[-1]))
             marks.append((ends[0], ends[1], "bridge"))
     roads = []
