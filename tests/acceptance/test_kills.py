@@ -41,7 +41,7 @@ from stream.records import RecordKind
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
 VICTIMS = ("store", "rules", "command", "ingest", "database", "broker")
-RECOVERY_S = 60.0
+RECOVERY_S = 90.0
 BETWEEN_S = 4.0
 FIRST_TASKS_S = 90.0
 ORPHANS_S = 15.0

@@ -25,7 +25,7 @@ WALL = {"width": 3840, "height": 1080}
 DESK = {"width": 1920, "height": 1080}
 PHONE = {"width": 390, "height": 844}
 ALARM_MS = 60_000
-ACT_MS = 20_000
+ACT_MS = 60_000  # a busy disk holds every fsync, and with it every answer
 MOVE_MS = 60_000
 WATCH_CSP = "addEventListener('securitypolicyviolation', e => console.error('CSP: ' + e.violatedDirective + ' ' + e.blockedURI))"
 MOVED = """([selector, lon, lat]) => {
