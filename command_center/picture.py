@@ -102,6 +102,7 @@ class _Saved(msgspec.Struct, kw_only=True):
     tasks: list[Task]
     units: list[Unit]
     closures: list[Closure]
+    rules: dict[str, dict[str, Any]] = {}
 
 
 class PictureFollower:
@@ -138,6 +139,7 @@ class PictureFollower:
         self._sys = hub.events("sys")
         self._banners: dict[str, tuple[str, str, str]] = {}  # kind, zh, en of what stands
         self._bulletins: dict[str, Bulletin] = {}
+        self._rules: dict[str, dict[str, Any]] = {}
         self._incidents: dict[str, Incident] = {}
         self._tasks: dict[str, Task] = {}
         self._units: dict[str, Unit] = {}
@@ -212,6 +214,11 @@ class PictureFollower:
             self.devices.registered()
         elif body.type == "bulletin":
             self._bulletin(msgspec.convert(body.data["bulletin"], Bulletin), record.at_us)
+        elif body.type == "rules":
+            for row in body.data.get("activate", []):
+                self._rules[row["rule_id"]] = {**row, "position": record.position, "at_us": record.at_us}
+            for rule_id in body.data.get("retire", []):
+                self._rules.pop(rule_id, None)
         else:
             self.alarms.control(body, record.position, record.at_us, self._now_s())
 
@@ -359,6 +366,10 @@ class PictureFollower:
     def status_of(self, device_id: str) -> str:
         return self.devices.status_of(device_id)
 
+    def active_rules(self) -> list[dict[str, Any]]:
+        """The rules as they were last activated, by rule id: document, version, author, approver, source, position."""
+        return [self._rules[rule_id] for rule_id in sorted(self._rules)]
+
     def latest_of(self, device_id: str) -> Mapping[str, Sequence[Any]]:
         return self.devices.latest_of(device_id)
 
@@ -421,6 +432,7 @@ class PictureFollower:
             tasks=list(self._tasks.values()),
             units=list(self._units.values()),
             closures=list(self._closures.values()),
+            rules=self._rules,
         )
         blob = msgspec.msgpack.encode(saved)
         await asyncio.to_thread(self._snapshots.put_snapshot, SNAPSHOT, self.position, blob)
@@ -444,6 +456,7 @@ class PictureFollower:
     def _take_over(self, saved: _Saved, position: int) -> None:
         self.position = position
         self.devices.now_us, self.devices.quiet_from_us = saved.at_us, saved.quiet_from_us
+        self._rules = saved.rules
         self.devices.live = saved.devices
         self.alarms.channel.restore(saved.ring_seq, saved.ring_floor, saved.ring)
         self.alarms.restore(saved.alarms, self._now_s())

@@ -251,7 +251,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         registers=Registers(rooms.registers, rooms.credentials),
         layers=StaticLayers(settings.data_dir / "layers"),
         load_history=lambda channel, since, limit: _history(rooms.centre, channel, since, limit),
-        rules=lambda: [msgspec.to_builtins(document) for document in shipped()],
+        rules=rooms.picture.active_rules,
         readiness=rooms.health.readiness,
         advance=None if stepper is None else stepper.advance,
         banner=BANNERS.get(settings.tenant_kind),

@@ -497,3 +497,33 @@ def test_a_record_that_cannot_be_read_is_left_out_and_the_rest_goes_on(stage: St
     log_transition(stage, transition())
     stage.do()
     assert len(stage.sent("alarm")) == 1
+
+
+def test_the_active_rules_are_those_of_the_last_activation_and_survive_a_restart() -> None:
+    row = {
+        "rule_id": "flood.river-stage",
+        "version": "1",
+        "document": {},
+        "author": "a",
+        "approver": "b",
+        "source": "s",
+    }
+    stage = Stage()
+
+    def control(identifier: str, data: dict[str, Any]) -> None:
+        stage.log.append(r.control(ControlBody(id=identifier, type="rules", actor="a", data=data)), CITY_US)
+
+    control("1", {"activate": [row, {**row, "rule_id": "wind.gust"}], "retire": []})
+    control("2", {"activate": [{**row, "version": "2"}], "retire": ["wind.gust"]})
+    asyncio.run(_step_and_save(stage))
+    again = Stage(stage.log)
+    asyncio.run(again.picture.restore())
+    for picture in (stage.picture, again.picture):
+        assert [(x["rule_id"], x["version"], x["position"]) for x in picture.active_rules()] == [
+            ("flood.river-stage", "2", 2)
+        ]
+
+
+async def _step_and_save(stage: Stage) -> None:
+    await stage.picture.step()
+    await stage.picture.save()
