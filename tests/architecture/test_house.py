@@ -110,7 +110,9 @@ def test_below_runtime_nobody_reads_the_wall_clock_or_global_randomness() -> Non
 
 def test_no_sql_asks_the_database_for_the_time() -> None:
     """Our time is city time (contract.md section 5)."""
-    pattern = r"(?i)\bnow\(\)|current_timestamp|clock_timestamp|localtimestamp|add_retention_policy|add_compression_policy"
+    pattern = (
+        r"(?i)\bnow\(\)|current_timestamp|clock_timestamp|localtimestamp|add_retention_policy|add_compression_policy"
+    )
     found = _lines_matching(pattern, ["storage"], suffix="*.sql") + _lines_matching(
         r"(?i)add_(retention|compression|continuous_aggregate)_policy", ["storage"]
     )
