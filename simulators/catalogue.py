@@ -166,6 +166,7 @@ UNITS: tuple[UnitSpec, ...] = (
     UnitSpec(unit_id="unit-patrol-1", name="城东街道巡查组", kind="patrol", station="station-flood", capabilities=("patrol", "evacuation", "traffic_control")),
     UnitSpec(unit_id="unit-patrol-2", name="江北街道巡查组", kind="patrol", station="station-north", capabilities=("patrol", "evacuation", "traffic_control")),
     UnitSpec(unit_id="unit-patrol-3", name="区综合执法巡查组", kind="patrol", station="station-police", capabilities=("patrol", "traffic_control")),
+    UnitSpec(unit_id="unit-patrol-4", name="湾北园区巡查组", kind="patrol", station="station-port", capabilities=("patrol", "traffic_control")),
     UnitSpec(unit_id="unit-police-1", name="交警一中队", kind="police", station="station-police", capabilities=("traffic_control", "evacuation"), authority="request"),
     UnitSpec(unit_id="unit-marine-1", name="海事巡逻艇组", kind="patrol", station="station-port", capabilities=("patrol",), authority="notify"),
 )  # fmt: skip
