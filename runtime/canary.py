@@ -120,6 +120,9 @@ class Canary:
                         body = {"ts": self._clock.city_us() // 1000, "values": {PROPERTY: beat}}
                         self._flights = [*self._flights[-3:], _Flight(beat, self._clock.machine_ns())]
                         await client.publish(topic, msgspec.json.encode(body), qos=1)
+                        task = asyncio.current_task()
+                        if task is not None and task.cancelling():
+                            raise asyncio.CancelledError  # Python 3.11's wait_for, inside, may have swallowed it
                         await asyncio.sleep(FIRST_EVERY_S if self._completed_ns is None else EVERY_S)
             except aiomqtt.MqttError as error:
                 log.debug("canary_broker_away", reason=str(error))

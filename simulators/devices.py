@@ -45,6 +45,17 @@ CLOCK_LOST_US = 40 * 60 * 1_000_000  # a dead backup cell: a set clock is lost a
 _encoder = msgspec.json.Encoder()
 
 
+def heed_cancellation() -> None:
+    """Raise CancelledError if this task was asked to end.
+
+    aiomqtt waits with `asyncio.wait_for`, which in Python 3.11 may return a result that came together with the cancellation and
+    forget the latter (python/cpython#81839): the task would live on.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
     """Where devices connect. `tls` None: plain TCP."""
@@ -118,6 +129,7 @@ class SimDevice:
                     await client.__aenter__()
                 try:
                     failures = 0
+                    heed_cancellation()
                     await self._session(client)
                 finally:
                     # A broken goodbye must not stand in for a cancellation: the device would live on.
@@ -153,6 +165,7 @@ class SimDevice:
             await client.subscribe(
                 f"{topics.ROOT}/{self.tenant}/{self.device_id}/down/#", qos=1, timeout=CONNECT_TIMEOUT_S
             )
+            heed_cancellation()
             await self._publish(client, Channel.STATE, b'{"online":true}', retain=True)
             listener = asyncio.create_task(self._listen(client), name=f"listen {self.device_id}")
             try:
@@ -168,6 +181,7 @@ class SimDevice:
     ) -> None:
         topic = topics.up(self.tenant, self.device_id, channel, argument)
         await client.publish(topic, body, qos=1, retain=retain, timeout=PUBLISH_TIMEOUT_S)
+        heed_cancellation()
 
     # -- down
 

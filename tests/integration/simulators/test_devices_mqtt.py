@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from citybrain_testing.servers import PrivateMosquitto, private_mosquitto
-from simulators.devices import Broker, SimDevice, Stats
+from simulators.devices import Broker, SimDevice, Stats, heed_cancellation
 from simulators.district import generate
 from simulators.ledger import Ledger, read_ledger
 from simulators.load import LoadDevice, LoadGenerator, schedule
@@ -26,6 +26,7 @@ from simulators.world import World
 pytestmark = pytest.mark.broker
 
 EVERY_S = 0.05  # machine seconds between messages: a second would make the tests slow, not better
+END_S = 15.0
 WAIT_S = 20.0
 
 
@@ -76,6 +77,7 @@ class _Ingest:
                     if self.confirm:
                         ack = msgspec.json.encode({"seq": record["seq"]})
                         await self.client.publish(f"cb/v1/demo/{device}/down/ack", ack, qos=1)
+                        heed_cancellation()
             else:
                 {"event": self.events, "state": self.states}.get(channel, self.replies).append(body)
 
@@ -122,7 +124,8 @@ async def ingest(broker: PrivateMosquitto) -> AsyncIterator[_Ingest]:
             yield far
         finally:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            done, _ = await asyncio.wait({task}, timeout=END_S)
+            assert done, "the far side lives on"
 
 
 @contextlib.asynccontextmanager
@@ -132,8 +135,10 @@ async def alive(device: SimDevice) -> AsyncIterator[asyncio.Task[None]]:
         yield task
     finally:
         task.cancel()
-        async with asyncio.timeout(WAIT_S):
-            await asyncio.gather(task, return_exceptions=True)
+        done, _ = await asyncio.wait({task}, timeout=END_S)
+        if not done:
+            task.print_stack()
+        assert done, "a device that was told to end lives on"
 
 
 async def until(what: str, look: Any) -> None:
