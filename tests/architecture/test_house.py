@@ -108,6 +108,15 @@ def test_below_runtime_nobody_reads_the_wall_clock_or_global_randomness() -> Non
     assert _lines_matching(pattern, rooms) == []
 
 
+def test_a_unit_test_neither_sleeps_nor_opens_a_socket_nor_reads_the_clock() -> None:
+    """`asyncio.sleep(0)` only lets other coroutines run, and is no waiting."""
+    pattern = (
+        r"sleep\((?!0\))|time\.(time|monotonic|perf_counter)(_ns)?\(|datetime\.now\(|date\.today\("
+        r"|socket\.(socket|create_)|create_connection\(|urlopen\(|start_server\(|RunningClock"
+    )
+    assert _lines_matching(pattern, ["tests/unit"]) == []
+
+
 def test_no_sql_asks_the_database_for_the_time() -> None:
     """Our time is city time (contract.md section 5)."""
     pattern = (

@@ -1,77 +1,18 @@
-"""Time in the log: ticks, resume marks and the clock's state."""
+"""Time in the log: resume marks, the clock's state and the registry, each a record at its position."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
-from citybrain_testing.clocks import LEKIMA_US, ManualClock, RunningClock
+from citybrain_testing.clocks import LEKIMA_US, ManualClock
 from citybrain_testing.logged import all_records
 from devices.registry import Device, Registry, RegistryData, as_data
 from stream.reader import LogReader
-from stream.records import ControlBody, RecordKind, ResumeBody, as_control, as_resume, control
+from stream.records import ControlBody, ResumeBody, as_control, as_resume, control
 from stream.registry_cache import load_registry, save_registry
-from stream.ticks import RECONNECT_S, TickService, append_clock, append_resume
+from stream.ticks import RECONNECT_S, append_clock, append_resume
 from stream.writer import LogWriter
-
-
-async def until(writer: LogWriter, head: int) -> None:
-    async with asyncio.timeout(5):
-        while writer.head < head:
-            await asyncio.sleep(0.001)
-
-
-async def stopped(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
-
-
-def test_a_stepped_clock_ticks_only_as_it_advances(tmp_path: Path) -> None:
-    async def scene() -> None:
-        clock = ManualClock()
-        with LogWriter(tmp_path, clock) as writer:
-            task = asyncio.create_task(TickService(writer, clock, interval_us=1_000_000).run())
-            await asyncio.sleep(0.03)
-            assert writer.head == 0
-            for expected in (1, 2):
-                clock.advance(1.0)
-                await until(writer, expected)
-            await asyncio.sleep(0.03)
-            assert writer.head == 2
-            await stopped(task)
-
-    asyncio.run(scene())
-    assert [record.kind for record in all_records(tmp_path)] == [RecordKind.TICK] * 2
-
-
-def test_ticks_begin_after_the_backlog_and_follow_the_city_clock(tmp_path: Path) -> None:
-    async def scene() -> None:
-        clock = RunningClock(rate=600.0)
-        drained = asyncio.Event()
-        with LogWriter(tmp_path, clock) as writer:
-            task = asyncio.create_task(TickService(writer, clock, interval_us=30_000_000, drained=drained).run())
-            await asyncio.sleep(0.1)
-            assert writer.head == 0
-            drained.set()
-            await until(writer, 3)
-            await stopped(task)
-
-    asyncio.run(scene())
-    times = [record.at_us for record in all_records(tmp_path)[:3]]
-    assert [at_us // 30_000_000 - times[0] // 30_000_000 for at_us in times] == [0, 1, 2]
-
-
-def test_a_backlog_without_end_does_not_stop_the_ticks_for_ever(tmp_path: Path) -> None:
-    async def scene() -> None:
-        clock = RunningClock(rate=600.0)
-        with LogWriter(tmp_path, clock) as writer:
-            never = asyncio.Event()
-            ticks = TickService(writer, clock, interval_us=1_000_000, drained=never, drain_timeout_s=0.01)
-            task = asyncio.create_task(ticks.run())
-            await until(writer, 1)
-            await stopped(task)
-
-    asyncio.run(scene())
 
 
 def test_a_restart_marks_our_own_downtime_and_a_first_start_does_not(tmp_path: Path) -> None:
