@@ -92,8 +92,17 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
 OWN_UNIT_ONLY = frozenset({Action.RESPOND, Action.REPORT_UNIT, Action.READ_TASKS})
 
 
-def require(actor: Actor, action: Action, *, unit_id: str | None = None) -> None:
-    """Raises Forbidden unless the matrix lets the actor do this; a responder only for its own `unit_id` where that counts.
+def require(
+    actor: Actor,
+    action: Action,
+    *,
+    unit_id: str | None = None,
+    area: str | None = None,
+    organisation: str | None = None,
+    hazard: str | None = None,
+) -> None:
+    """Raises Forbidden unless the matrix lets the actor do this, and on this object: inside his scope where it has an area, an
+    organisation or a hazard; a responder only for its own `unit_id` where that counts.
 
     The engine itself (`system`) may do what the callers in this package do; it never comes through the facade.
     """
@@ -105,6 +114,9 @@ def require(actor: Actor, action: Action, *, unit_id: str | None = None) -> None
         raise Forbidden(actor.username, action.value, f"this needs one of the roles {needed}")
     if unit_id is not None and action in OWN_UNIT_ONLY and only_own(actor) and actor.unit_id != unit_id:
         raise Forbidden(actor.username, action.value, f"only for your own unit {actor.unit_id or '(none)'}")
+    if not actor.scope.covers(area=area, organisation=organisation, hazard=hazard):
+        where = ", ".join(part for part in (area, organisation, hazard) if part)
+        raise Forbidden(actor.username, action.value, f"{where or 'an object without an area'} lies outside your scope")
 
 
 def only_own(actor: Actor) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from command_center.access.scope import EVERYWHERE, Scope
+
 
 class Role(StrEnum):
     OPERATOR = "operator"  # 值班员
@@ -16,6 +18,9 @@ class Role(StrEnum):
     ANALYST = "analyst"  # 分析员
     ADMIN = "admin"  # 系统管理员
     MET = "met"  # machine account of the meteorological bureau's feed
+    REGISTRAR = "registrar"  # 登记员: keeps the registers
+    SECURITY = "security"  # 安全管理员: people, roles, keys; cannot run the system nor touch the audit
+    AUDITOR = "auditor"  # 审计员: reads the journal and its proofs, changes nothing
 
 
 class Authority(StrEnum):
@@ -32,6 +37,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     unit_id: str = ""
     vendor: str = ""
     on_behalf_of: str = ""
+    scope: Scope = EVERYWHERE
 
     def has(self, *roles: Role) -> bool:
         return bool(self.roles.intersection(roles))
@@ -49,6 +55,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     phone: str = ""
     area: str = ""
     enabled: bool = True
+    scope: Scope = EVERYWHERE
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True):

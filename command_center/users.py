@@ -153,6 +153,7 @@ def actor_of(user: User, *, on_behalf_of: str = "") -> Actor:
         unit_id=user.unit_id,
         vendor=user.vendor,
         on_behalf_of=on_behalf_of,
+        scope=user.scope,
     )
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from command_center.device_register import RegisterService
 from command_center.errors import Invalid
 from command_center.model import Actor
-from command_center.registers import RegisterService
 from devices.documents import DeviceWrong, parse_device
 from devices.models import load_models
 from devices.registry import Device

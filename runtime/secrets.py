@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
@@ -25,6 +26,8 @@ class ServiceSecrets(msgspec.Struct, frozen=True, kw_only=True):
     broker: dict[str, str]  # password of each of our services at the broker
     canary: str  # password of the device `canary-1`
     metrics_token: str
+    personal_keys: dict[str, str]  # base64 of 32 bytes each by key id: what personal data is sealed with
+    personal_current: str  # the key that seals; the others still open
 
 
 def password(length: int = 12) -> str:
@@ -53,15 +56,21 @@ def read_json(path: Path) -> Any:
 
 
 def service_secrets(directory: Path) -> ServiceSecrets:
-    """Ours, generated at the first call."""
+    """Ours, generated at the first call; what an earlier release did not have yet is added."""
     path = directory / "secrets.json"
-    data = read_json(path)
-    if data is None:
-        data = {
-            "signing_key": secrets.token_urlsafe(48),
-            "broker": {name: secrets.token_urlsafe(24) for name in SERVICE_TOPICS},
-            "canary": secrets.token_urlsafe(24),
-            "metrics_token": secrets.token_urlsafe(24),
-        }
-        write_json(path, data)
-    return msgspec.convert(data, ServiceSecrets)
+    data = read_json(path) or {}
+    missing = {name: made for name, made in _fresh().items() if name not in data}
+    if missing:
+        write_json(path, data | missing)
+    return msgspec.convert(data | missing, ServiceSecrets)
+
+
+def _fresh() -> dict[str, Any]:
+    return {
+        "signing_key": secrets.token_urlsafe(48),
+        "broker": {name: secrets.token_urlsafe(24) for name in SERVICE_TOPICS},
+        "canary": secrets.token_urlsafe(24),
+        "metrics_token": secrets.token_urlsafe(24),
+        "personal_keys": {"k1": base64.b64encode(secrets.token_bytes(32)).decode()},
+        "personal_current": "k1",
+    }

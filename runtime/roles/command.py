@@ -17,10 +17,10 @@ from command_center.api.app import build_app
 from command_center.api.deps import ApiDeps
 from command_center.api.layers import StaticLayers
 from command_center.deadlines import OnDuty
+from command_center.device_register import RegisterService
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
 from command_center.picture import PictureFollower, past_event
-from command_center.registers import RegisterService
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
 from command_center.users import UserService

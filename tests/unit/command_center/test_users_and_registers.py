@@ -10,9 +10,9 @@ import pytest
 from argon2 import PasswordHasher
 
 from citybrain_testing.command import ADMIN, DUTY1, LEADER, MemoryLog, SteppedClock, devices
+from command_center.device_register import RegisterService, check_thresholds
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.model import Actor, Role, User
-from command_center.registers import RegisterService, check_thresholds
 from command_center.users import LOCK_S, MAX_FAILURES, UserService, actor_of
 from devices.registry import Device, Registry, RegistryData, registry_data
 from storage.memory.command import MemoryStore

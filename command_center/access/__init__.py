@@ -1,0 +1,1 @@
+"""Who somebody is, what he may see and do, and what takes two persons."""

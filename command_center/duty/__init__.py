@@ -1,0 +1,1 @@
+"""Who is on duty, what one shift hands to the next, what leaders have instructed."""
