@@ -57,6 +57,13 @@ class Action(StrEnum):
     REGISTER_DEVICE = "register a device"
     SET_THRESHOLD = "change a threshold"
 
+    # Registers of areas, objects at risk, people and resources (command_center/registers)
+    READ_REGISTERS = "read the registers"
+    WRITE_REGISTERS = "change the registers"
+    VERIFY_ENTRY = "confirm that an entry's numbers were checked"
+    SIGN_STATEMENT = "sign a daily risk statement"
+    READ_PERSONAL = "read personal data in clear"
+
 
 MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.READ_ALARMS: _WATCH,
@@ -86,6 +93,13 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.USERS: frozenset({ADM}),
     Action.REGISTER_DEVICE: frozenset({ADM, V}),
     Action.SET_THRESHOLD: frozenset({L}),
+    # Registers: everybody who works for the district reads them, masked; who calls people at night reads telephones in clear;
+    # the system administrator may fill a register, but a stranger's telephone is not his business.
+    Action.READ_REGISTERS: _WATCH | {Role.REGISTRAR, Role.AUDITOR},
+    Action.WRITE_REGISTERS: frozenset({Role.REGISTRAR, ADM}),
+    Action.VERIFY_ENTRY: _DESK | {Role.REGISTRAR},
+    Action.SIGN_STATEMENT: frozenset({L, Role.REGISTRAR}),
+    Action.READ_PERSONAL: _DESK | {Role.REGISTRAR},
 }
 
 # Actions a responder may take only for its own unit.

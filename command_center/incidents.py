@@ -17,6 +17,7 @@ from command_center.machines import INCIDENT, INCIDENT_OPEN, TASK_OVER
 from command_center.model import Incident, IncidentState, TaskState
 from command_center.plans import Call, incident_kind
 from command_center.records import AlarmRecord, AlarmSide, Timer
+from command_center.registers.plants import control_room
 from command_center.work import Work, city_date
 from rules.transitions import Kind, Transition, rank
 
@@ -106,7 +107,7 @@ async def _open(work: Work, kind: str, group: str, transition: Transition) -> In
         ref=transition.alarm_id,
     )
     for call in plan.calls if plan else []:
-        zh, en = _whom(work, call, transition)
+        zh, en = await _whom(work, call, transition)
         await work.note(incident.incident_id, "call", call.text.zh + zh, call.text.en + en, ref=call.to)
     await work.person_timer(
         f"verify:{incident.incident_id}", "incident_verify", incident.incident_id, work.env.deadlines.verify_incident_s
@@ -114,14 +115,18 @@ async def _open(work: Work, kind: str, group: str, transition: Transition) -> In
     return incident
 
 
-def _whom(work: Work, call: Call, transition: Transition) -> tuple[str, str]:
-    """Name and number behind a call to the plant, from the register of the detectors that alarmed; "" where unknown."""
+async def _whom(work: Work, call: Call, transition: Transition) -> tuple[str, str]:
+    """Name and number behind a call to the plant: of the registered plant that the detectors belong to, else from the
+    detectors' own documents; "" where the call is to somebody else."""
     if call.to != PLANT:
         return "", ""
-    for device_id in transition.device_ids:
-        device = work.env.registry.devices.get(device_id)
-        phone = device.attributes.get("plant_phone") if device else None
-        if device is not None and phone:
+    devices = [d for i in transition.device_ids if (d := work.env.registry.devices.get(i)) is not None]
+    registered = await control_room(work.tx, devices)
+    if registered is not None:
+        return f"：{' '.join(registered)}", f" ({', '.join(registered)})"
+    for device in devices:
+        phone = device.attributes.get("plant_phone")
+        if phone:
             name = device.attributes.get("site_name") or device.group
             return f"：{name} {phone}", f" ({name}, {phone})"
     return "：登记册中没有电话", " (no number in the register)"

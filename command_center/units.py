@@ -22,7 +22,7 @@ async def get(work: Work, unit_id: str) -> UnitRecord:
     return record
 
 
-async def register(work: Work, unit: Unit) -> Unit:
+async def register(work: Work, unit: Unit, reason: str = "") -> Unit:
     """A new unit, or new master data of a known one (status, position and task stay). Idempotent."""
     check_position(unit.lon, unit.lat)
     old = await work.tx.unit(unit.unit_id)
@@ -30,7 +30,7 @@ async def register(work: Work, unit: Unit) -> Unit:
         record = UnitRecord(unit=unit, rev=1, idle_status=unit.status)
         if not await work.tx.insert_unit(record):
             raise Conflict(f"unit {unit.unit_id} was registered by somebody else meanwhile")
-        await work.journal("unit", unit.unit_id, "register", None, unit)
+        await work.journal("unit", unit.unit_id, "register", None, unit, reason)
         work.state("unit", unit.unit_id, 1, unit)
         return unit
     merged = replace(
@@ -45,7 +45,7 @@ async def register(work: Work, unit: Unit) -> Unit:
     )
     if merged == old.unit:
         return merged
-    await work.journal("unit", unit.unit_id, "register", old.unit, merged)
+    await work.journal("unit", unit.unit_id, "register", old.unit, merged, reason)
     return await _store(work, old, replace(old, unit=merged))
 
 

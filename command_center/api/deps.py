@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
+from command_center.registers.service import EntryRegister
 from devices.clock import Clock
 from devices.registry import Device, Registry
 from gis.hub import Hub, PastEvent
@@ -118,6 +119,7 @@ class ApiDeps:
     signing_key: bytes
     history: History | None = None
     registers: Registers | None = None
+    entries: EntryRegister | None = None  # registers of areas, objects at risk, people, resources
     layers: Layers | None = None
     load_history: LoadHistory | None = None
     rules: Callable[[], Sequence[Mapping[str, Any]]] = list

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from command_center import errors
+from command_center.registers.writing import WrongValues
 from stream.errors import LogError
 
 SECRET_FIELDS = frozenset({"password", "token"})  # never echoed
@@ -88,6 +89,9 @@ def _command(_: Request, error: Exception) -> Response:
             return problem_response(409, "illegal-transition", str(error))
         case errors.Conflict():
             return problem_response(409, "conflict", str(error))
+        case WrongValues():
+            rows = [{"field": p.key, "expected": p.en, "zh": p.zh, "en": p.en, "got": p.value} for p in error.problems]
+            return problem_response(422, "invalid", str(error), errors_=rows)
         case errors.Unavailable():
             headers = {"Retry-After": str(error.retry_after_s)}
             return problem_response(503, "unavailable", str(error), headers=headers)

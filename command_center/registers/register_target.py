@@ -1,0 +1,162 @@
+"""`RegisterTarget`: a register of any kind as what an import fills. One transaction, the checks of the forms, rows by id.
+
+A sheet that lacks a column leaves those values as they are; an empty cell clears them. A cell that still shows our own mask
+(`138****1234`) leaves the value behind it. Importing the same file twice writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Literal
+
+import msgspec
+
+from command_center.authority import Action, require
+from command_center.errors import Forbidden
+from command_center.model import Actor
+from command_center.ports import Tx
+from command_center.registers.checks import Draft, Judged
+from command_center.registers.entries import Entry, has_personal, mask, organisation_of
+from command_center.registers.kinds import Kind
+from command_center.registers.service import EntryRegister, at_home
+from command_center.registers.targets import Committed, Field, Problem, Row
+from command_center.registers.values import Wrong, tidy
+from command_center.registers.writing import WrongValues, journal_name
+from command_center.work import Work, working
+
+replace = msgspec.structs.replace
+AREA = Field(
+    key="area",
+    zh="区划代码",
+    en="Area code",
+    type="area",
+    aliases=["区划", "行政区划代码", "所属区划", "网格编码", "街道代码", "所在区划"],
+    help_zh="不填则按坐标确定",
+    help_en="found from the position when left blank",
+)
+SHOWN_WARNINGS = 200
+
+
+class RegisterTarget:
+    """Implements `targets.ImportTarget` for one kind."""
+
+    def __init__(self, register: EntryRegister, kind: str) -> None:
+        """Raises NotFound for a kind that does not exist."""
+        self._register, self._engine = register, register.engine
+        self._kind = register.engine.kind(kind)
+
+    @property
+    def kind(self) -> str:
+        return self._kind.kind
+
+    @property
+    def fields(self) -> Sequence[Field]:
+        return self._kind.fields if self._kind.group == "area" else [*self._kind.fields, AREA]
+
+    @property
+    def located(self) -> Literal["no", "point", "any"]:
+        return self._kind.located
+
+    async def current(self, actor: Actor, ids: Sequence[str]) -> Mapping[str, Row]:
+        """What stands, of what the actor may see. Personal values in clear for who may read them (journalled), else masked."""
+        require(actor, Action.WRITE_REGISTERS)
+        clear = has_personal(self._kind) and self._may_read(actor)
+        if not clear:
+            async with self._register.store.read() as tx:
+                found = await self._visible(tx, actor, ids)
+        else:
+            async with self._working(actor) as work:
+                found = await self._visible(work.tx, actor, ids)
+                if found:
+                    read = {"entries": len(found)}
+                    await work.journal(journal_name(self._kind), "*", "read_personal", None, read, "import")
+        return {e.entry_id: self._row(e if clear else mask(self._kind, e)) for e in found}
+
+    async def check(self, actor: Actor, rows: Sequence[Row]) -> Sequence[Problem]:
+        """What is wrong, by row and field key ("" where it is the row or its position)."""
+        require(actor, Action.WRITE_REGISTERS)
+        async with self._register.store.read() as tx:
+            judged = await self._judge(tx, actor, rows)
+        return [_problem(one.draft.row, wrong) for one in judged for wrong in one.wrong]
+
+    async def commit(self, actor: Actor, rows: Sequence[Row], *, reason: str) -> Committed:
+        """All or none. `extra.warnings` names rows that are in and ought to be looked at."""
+        require(actor, Action.WRITE_REGISTERS)
+        async with self._working(actor) as work:
+            return await self.put(work, rows, reason=reason)
+
+    async def put(self, work: Work, rows: Sequence[Row], *, reason: str) -> Committed:
+        """As `commit`, inside somebody's transaction."""
+        judged = await self._judge(work.tx, work.actor, rows)
+        if wrong := [_in_row(one.draft.row, w) for one in judged for w in one.wrong]:
+            raise WrongValues(wrong)
+        done = await self._engine.write(work, self._kind, judged, reason=reason)
+        warned = [
+            {"row": one.draft.row, "entry_id": one.draft.entry_id, "key": w.key, "zh": w.zh, "en": w.en}
+            for one in judged
+            for w in one.warnings
+        ]
+        return replace(done, extra={"warnings": warned[:SHOWN_WARNINGS]} if warned else {})
+
+    async def _judge(self, tx: Tx, actor: Actor, rows: Sequence[Row]) -> list[Judged]:
+        judged = await self._engine.judge(tx, self._kind, [self._draft(actor, row) for row in rows])
+        for one in judged:
+            outside = [e for e in (one.old, one.entry) if e is not None and not self._inside(actor, e)]
+            if outside:
+                area = outside[0].area or "?"
+                one.refuse("", area, f"区划 {area} 不在您的管辖范围", f"area {area} lies outside your scope")
+                one.entry = None
+        return judged
+
+    def _draft(self, actor: Actor, row: Row) -> Draft:
+        values = dict(row.values)
+        area = values.pop("area", None) if self._kind.group != "area" else None
+        draft = Draft(
+            entry_id=row.entry_id,
+            values=values,
+            area=tidy(area or ""),
+            lon=row.lon,
+            lat=row.lat,
+            geometry=row.geometry,
+            row=row.row,
+            partial=True,
+        )
+        return at_home(self._kind, actor, draft)
+
+    def _row(self, entry: Entry) -> Row:
+        values = dict(entry.values)
+        if self._kind.group != "area" and entry.area:
+            values["area"] = entry.area
+        return Row(row=0, entry_id=entry.entry_id, values=values, lon=entry.lon, lat=entry.lat, geometry=entry.geometry)
+
+    async def _visible(self, tx: Tx, actor: Actor, ids: Sequence[str]) -> list[Entry]:
+        found = await self._engine.entries(tx, self._kind, ids)
+        return [e for e in found.values() if self._inside(actor, e)]
+
+    def _inside(self, actor: Actor, entry: Entry) -> bool:
+        return inside(actor, self._kind, entry)
+
+    def _may_read(self, actor: Actor) -> bool:
+        try:
+            require(actor, Action.READ_PERSONAL)
+        except Forbidden:
+            return False
+        return True
+
+    def _working(self, actor: Actor) -> AbstractAsyncContextManager[Work]:
+        return working(self._register.store, self._register.env, self._register.emit, actor)
+
+
+def inside(actor: Actor, kind: Kind, entry: Entry) -> bool:
+    """Whether an entry lies in the actor's scope."""
+    return actor.scope.covers(area=entry.area, organisation=organisation_of(kind, entry))
+
+
+def _problem(row: int, wrong: Wrong) -> Problem:
+    column = "" if wrong.key in ("position", "geometry") else wrong.key
+    return Problem(row=row, column=column, value=wrong.value, zh=wrong.zh, en=wrong.en)
+
+
+def _in_row(row: int, wrong: Wrong) -> Wrong:
+    return replace(wrong, key=f"row {row} {wrong.key}".strip())

@@ -1,0 +1,183 @@
+"""From drafts to rows: judge them against what stands, then write what is new or changed, all in one transaction, journalled.
+
+The service (one entry) and the import target (thousands) go through here, so that a form and a spreadsheet obey the same checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from shapely.geometry import shape
+
+from command_center.access.personal import Sealer
+from command_center.errors import Conflict, Invalid, NotFound
+from command_center.ports import Tx
+from command_center.registers.checks import Draft, Judged, Names, device_names, judge
+from command_center.registers.entries import (
+    Entry,
+    difference,
+    links_of,
+    organisation_of,
+    same,
+    seal,
+    search_text,
+    unseal,
+)
+from command_center.registers.kinds import DEVICE_KINDS, Kind
+from command_center.registers.ports import EntryRow
+from command_center.registers.targets import Committed
+from command_center.registers.values import Wrong, is_blank, several, tidy
+from command_center.work import Work
+from devices.registry import Registry
+from gis.areas import Area, AreaIndex
+
+replace = msgspec.structs.replace
+
+
+class WrongValues(Invalid):
+    """Values that cannot be taken; `problems` names each with what was expected."""
+
+    def __init__(self, problems: Sequence[Wrong]) -> None:
+        super().__init__("; ".join(f"{p.key}: {p.en}" + (f" (got {p.value})" if p.value else "") for p in problems))
+        self.problems = list(problems)
+
+
+@dataclass(slots=True)
+class Areas:
+    """The areas of the register as an index, built anew when one of them changed."""
+
+    _stamp: tuple[Any, ...] | None = None
+    _index: AreaIndex = field(default_factory=lambda: AreaIndex([]))
+
+    async def index(self, tx: Tx) -> AreaIndex:
+        stamp = await tx.register_area_stamp()
+        if stamp != self._stamp:
+            found = await tx.register_areas()
+            drawn = [
+                Area(code=e.entry_id, name=e.name, geometry=None if e.geometry is None else shape(e.geometry))
+                for e in found
+            ]
+            self._index, self._stamp = AreaIndex(drawn), stamp
+        return self._index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What writing needs besides a transaction."""
+
+    kinds: Mapping[str, Kind]
+    sealer: Sealer
+    registry: Registry
+    areas: Areas = field(default_factory=Areas)
+
+    def kind(self, name: str) -> Kind:
+        """Raises NotFound."""
+        if name not in self.kinds:
+            raise NotFound("kind of register", name)
+        return self.kinds[name]
+
+    def opened(self, entry: Entry) -> Entry:
+        return unseal(self.kinds[entry.kind], entry, self.sealer)
+
+    async def entries(self, tx: Tx, kind: Kind, ids: Sequence[str]) -> dict[str, Entry]:
+        """Clear entries by id; unknown ids are left out."""
+        return {e.entry_id: self.opened(e) for e in await tx.register_entries(kind.kind, ids)}
+
+    async def judge(self, tx: Tx, kind: Kind, drafts: Sequence[Draft]) -> list[Judged]:
+        olds = await self.entries(tx, kind, [d.entry_id for d in drafts])
+        names = await self._names(tx, kind, drafts)
+        return judge(kind, drafts, olds, names, await self.areas.index(tx))
+
+    async def _names(self, tx: Tx, kind: Kind, drafts: Sequence[Draft]) -> Names:
+        """Everything that the drafts may point at; entries of the same file count for their own kind."""
+        names = device_names(self.registry) if any(f.ref in DEVICE_KINDS for f in kind.refs()) else Names()
+        wanted: dict[str, set[str]] = {}
+        for ref in kind.refs():
+            if ref.ref not in DEVICE_KINDS:
+                texts = wanted.setdefault(ref.ref, set())
+                for draft in drafts:
+                    texts.update(_texts(draft.values.get(ref.key)))
+        for target, texts in wanted.items():
+            for entry_id, name in await tx.register_names(target, sorted(texts)):
+                names.add(target, entry_id, name)
+        if kind.kind in wanted:
+            for draft in drafts:
+                names.add(kind.kind, draft.entry_id, tidy(draft.values.get("name", "")))
+        return names
+
+    async def write(self, work: Work, kind: Kind, judged: Sequence[Judged], *, reason: str) -> Committed:
+        """Write what is new or changed. Raises WrongValues when anything is wrong, Conflict when somebody was faster."""
+        if wrong := [w for one in judged for w in one.wrong]:
+            raise WrongValues(wrong)
+        pairs = [(one.old, one.entry) for one in judged if one.entry is not None]
+        new = [self._stamped(work, None, entry) for old, entry in pairs if old is None]
+        changes = [(old, entry) for old, entry in pairs if old is not None and not same(old, entry)]
+        changed = [self._stamped(work, old, entry) for old, entry in changes]
+        sealed = {e.entry_id: seal(kind, e, self.sealer) for e in (*new, *changed)}
+        rows = [self._row(kind, e, sealed[e.entry_id]) for e in (*new, *changed)]
+        if await work.tx.insert_register_entries(rows[: len(new)]) != len(new):
+            raise Conflict("an entry of this id was registered by somebody else meanwhile; load again")
+        if await work.tx.update_register_entries(rows[len(new) :]) != len(changed):
+            raise Conflict("an entry was changed by somebody else meanwhile; load again")
+        written = [*new, *changed]
+        owners = [(e.kind, e.entry_id) for e in written]
+        await work.tx.put_register_links(owners, [link for e in written for link in links_of(kind, e)])
+        await self._journal(work, kind, [None] * len(new) + [old for old, _ in changes], written, sealed, reason)
+        return Committed(created=len(new), changed=len(changed), same=len(pairs) - len(written))
+
+    async def _journal(
+        self,
+        work: Work,
+        kind: Kind,
+        olds: Iterable[Entry | None],
+        written: Sequence[Entry],
+        sealed: Mapping[str, Entry],
+        reason: str,
+    ) -> None:
+        """The journal holds personal values sealed, as the register does."""
+        for old, entry in zip(olds, written, strict=True):
+            before = None if old is None else seal_alike(kind, old, entry, sealed[entry.entry_id], self.sealer)
+            was, became = difference(before, sealed[entry.entry_id])
+            await work.journal(journal_name(kind), entry.entry_id, "change" if old else "create", was, became, reason)
+
+    def _stamped(self, work: Work, old: Entry | None, entry: Entry) -> Entry:
+        stamped = replace(
+            entry, rev=1 if old is None else old.rev + 1, changed_us=work.at_us, changed_by=work.actor.username
+        )
+        if old is not None and numbers(self.kinds[entry.kind], old) != numbers(self.kinds[entry.kind], entry):
+            return replace(stamped, verified_us=None, verified_by="")  # what was checked is not what stands there now
+        return stamped
+
+    def _row(self, kind: Kind, clear: Entry, sealed: Entry) -> EntryRow:
+        return EntryRow(entry=sealed, organisation=organisation_of(kind, clear), search=search_text(kind, clear))
+
+
+def journal_name(kind: Kind) -> str:
+    """The entity under which a register's changes stand in the journal."""
+    return f"register.{kind.kind}"
+
+
+def seal_alike(kind: Kind, old: Entry, new: Entry, sealed_new: Entry, sealer: Sealer) -> Entry:
+    """The old entry sealed, where a value that did not change is the very same sealed text: else each change would seem to
+    touch every personal value."""
+    sealed = seal(kind, old, sealer)
+    kept = {k: sealed_new.values[k] for k, v in old.values.items() if k in new.values and new.values[k] == v}
+    return replace(sealed, values={**sealed.values, **kept})
+
+
+def numbers(kind: Kind, entry: Entry) -> dict[str, Any]:
+    """What a verification vouches for: telephones, and who answers for the object."""
+    return {
+        f.key: entry.values.get(f.key)
+        for f in kind.fields
+        if f.type == "phone" or (f.type == "ref" and f.ref == "contact")
+    }
+
+
+def _texts(cell: object) -> list[str]:
+    if is_blank(cell) or isinstance(cell, Mapping | bool):
+        return []
+    return [tidy(cell), *several(cell)]
