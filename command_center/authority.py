@@ -22,6 +22,7 @@ O, L, R, V, A, ADM, MET = (  # noqa: E741  (one letter each keeps the table read
     Role.ADMIN,
     Role.MET,
 )
+REG = Role.REGISTRAR
 _DESK = frozenset({O, L})
 _WATCH = frozenset({O, L, R, A, ADM})
 
@@ -56,6 +57,18 @@ class Action(StrEnum):
     USERS = "manage users"
     REGISTER_DEVICE = "register a device"
     SET_THRESHOLD = "change a threshold"
+    # devices: their credentials, and the care that is taken of them
+    DEVICE_CREDENTIALS = "issue or revoke a device's credentials"
+    READ_CARE = "read what is done for a device"
+    CALIBRATE = "record a calibration"
+    OPEN_TICKET = "open a repair ticket"
+    ANSWER_TICKET = "answer a repair ticket"
+    DECIDE_TICKET = "assign, check or close a repair ticket"
+    MAINTENANCE = "set a maintenance window"
+    FILL_ACCEPTANCE = "fill in an acceptance checklist"
+    ACCEPT_FOR_VENDOR = "sign an acceptance for the vendor"
+    ACCEPT_FOR_CITY = "sign an acceptance for the city"
+    READ_RATES = "read the vendors' rates"
 
 
 MATRIX: Mapping[Action, frozenset[Role]] = {
@@ -86,6 +99,18 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.USERS: frozenset({ADM}),
     Action.REGISTER_DEVICE: frozenset({ADM, V}),
     Action.SET_THRESHOLD: frozenset({L}),
+    # devices: their credentials, and the care that is taken of them; a vendor for its own firm's only (`device_rights`)
+    Action.DEVICE_CREDENTIALS: frozenset({ADM, V}),
+    Action.READ_CARE: frozenset({O, L, A, ADM, REG, V}),
+    Action.CALIBRATE: frozenset({ADM, REG, V}),
+    Action.OPEN_TICKET: frozenset({O, L, ADM, REG, V}),
+    Action.ANSWER_TICKET: frozenset({V, ADM, REG}),
+    Action.DECIDE_TICKET: frozenset({O, L, ADM, REG}),
+    Action.MAINTENANCE: frozenset({L, ADM}),  # it takes samples away from the alarms
+    Action.FILL_ACCEPTANCE: frozenset({ADM, REG, V}),
+    Action.ACCEPT_FOR_VENDOR: frozenset({V}),
+    Action.ACCEPT_FOR_CITY: frozenset({L, ADM, REG}),
+    Action.READ_RATES: frozenset({O, L, A, ADM, REG, V}),
 }
 
 # Actions a responder may take only for its own unit.

@@ -7,7 +7,7 @@ Implements `command_center.ports.DeviceRegister`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -147,6 +147,14 @@ class RegistryStore:
         async with self._database.transaction() as conn:
             rows = await (await conn.execute(_SQL["read_credentials"], {"device_ids": ids})).fetchall()
         return [(row["device_id"], row["password_hash"]) for row in rows]
+
+    async def usable(self, device_ids: Collection[str]) -> set[str]:
+        """Those of the devices that are registered and enabled."""
+        if not device_ids:
+            return set()
+        async with self._database.transaction() as conn:
+            rows = await (await conn.execute(_SQL["usable_devices"], {"device_ids": sorted(device_ids)})).fetchall()
+        return {row["device_id"] for row in rows}
 
     async def _new_revision(self, conn: Connection, author: str, reason: str) -> int:
         await conn.execute(_SQL["lock_registry"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from command_center.device_access import DeviceAccess
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
 from devices.clock import Clock
@@ -74,6 +75,17 @@ class Registers(Protocol):
         ...
 
 
+class BrokerDoor(Protocol):
+    """The accounts of the broker, in memory."""
+
+    @property
+    def loaded(self) -> bool: ...
+    def allows(self, username: str, password: str) -> bool: ...
+    def knows(self, username: str) -> bool:
+        """Whether this username may do anything at the broker."""
+        ...
+
+
 class Layers(Protocol):
     """Static map layers."""
 
@@ -118,6 +130,9 @@ class ApiDeps:
     signing_key: bytes
     history: History | None = None
     registers: Registers | None = None
+    device_access: DeviceAccess | None = None
+    broker_door: BrokerDoor | None = None
+    broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None
     load_history: LoadHistory | None = None
     rules: Callable[[], Sequence[Mapping[str, Any]]] = list

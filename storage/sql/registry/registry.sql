@@ -95,5 +95,9 @@ SELECT c.device_id, c.password_hash FROM device_credential c JOIN device d USING
  WHERE NOT d.removed AND coalesce((d.document ->> 'enabled')::boolean, true)
    AND (%(device_ids)s::text[] IS NULL OR device_id = ANY(%(device_ids)s)) ORDER BY c.device_id;
 
+-- usable_devices: Of the devices that were named, the ones that are registered and enabled.
+SELECT device_id FROM device
+ WHERE device_id = ANY(%(device_ids)s) AND NOT removed AND coalesce((document ->> 'enabled')::boolean, true);
+
 -- drop_credentials: Removed devices cannot connect again with their old password.
 DELETE FROM device_credential WHERE device_id = ANY(%(device_ids)s);
