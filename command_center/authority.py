@@ -22,6 +22,7 @@ O, L, R, V, A, ADM, MET = (  # noqa: E741  (one letter each keeps the table read
     Role.ADMIN,
     Role.MET,
 )
+REG = Role.REGISTRAR
 _DESK = frozenset({O, L})
 _WATCH = frozenset({O, L, R, A, ADM})
 
@@ -56,6 +57,18 @@ class Action(StrEnum):
     USERS = "manage users"
     REGISTER_DEVICE = "register a device"
     SET_THRESHOLD = "change a threshold"
+    # devices: their credentials, and the care that is taken of them
+    DEVICE_CREDENTIALS = "issue or revoke a device's credentials"
+    READ_CARE = "read what is done for a device"
+    CALIBRATE = "record a calibration"
+    OPEN_TICKET = "open a repair ticket"
+    ANSWER_TICKET = "answer a repair ticket"
+    DECIDE_TICKET = "assign, check or close a repair ticket"
+    MAINTENANCE = "set a maintenance window"
+    FILL_ACCEPTANCE = "fill in an acceptance checklist"
+    ACCEPT_FOR_VENDOR = "sign an acceptance for the vendor"
+    ACCEPT_FOR_CITY = "sign an acceptance for the city"
+    READ_RATES = "read the vendors' rates"
 
     # Registers of areas, objects at risk, people and resources (command_center/registers)
     READ_REGISTERS = "read the registers"
@@ -100,6 +113,18 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.VERIFY_ENTRY: _DESK | {Role.REGISTRAR},
     Action.SIGN_STATEMENT: frozenset({L, Role.REGISTRAR}),
     Action.READ_PERSONAL: _DESK | {Role.REGISTRAR},
+    # devices: their credentials, and the care that is taken of them; a vendor for its own firm's only (`device_rights`)
+    Action.DEVICE_CREDENTIALS: frozenset({ADM, V}),
+    Action.READ_CARE: frozenset({O, L, A, ADM, REG, V}),
+    Action.CALIBRATE: frozenset({ADM, REG, V}),
+    Action.OPEN_TICKET: frozenset({O, L, ADM, REG, V}),
+    Action.ANSWER_TICKET: frozenset({V, ADM, REG}),
+    Action.DECIDE_TICKET: frozenset({O, L, ADM, REG}),
+    Action.MAINTENANCE: frozenset({L, ADM}),  # it takes samples away from the alarms
+    Action.FILL_ACCEPTANCE: frozenset({ADM, REG, V}),
+    Action.ACCEPT_FOR_VENDOR: frozenset({V}),
+    Action.ACCEPT_FOR_CITY: frozenset({L, ADM, REG}),
+    Action.READ_RATES: frozenset({O, L, A, ADM, REG, V}),
 }
 
 # Actions a responder may take only for its own unit.

@@ -7,6 +7,8 @@ the next start or the next change. Reading a control twice changes nothing, so a
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -38,8 +40,18 @@ class People(Protocol):
 class RegisterService:
     """The only writer of the register. `registry` is the live copy of this process, kept by the follower."""
 
-    def __init__(self, register: DeviceRegister, append: Append, registry: Registry, people: People) -> None:
+    def __init__(
+        self,
+        register: DeviceRegister,
+        append: Append,
+        registry: Registry,
+        people: People,
+        *,
+        changed: Callable[[Iterable[str]], None] = lambda device_ids: None,
+    ) -> None:
+        """`changed` is told which devices may have been disabled, brought back or removed: the broker must learn of it."""
         self._register, self._append, self._registry, self._people = register, append, registry, people
+        self._changed = changed
         self._lock = asyncio.Lock()  # revisions reach the log in their order
 
     async def flush(self) -> int:
@@ -52,7 +64,7 @@ class RegisterService:
 
         Raises Forbidden (a vendor registers its own only), Invalid.
         """
-        require(actor, Action.REGISTER_DEVICE)
+        require(actor, Action.REGISTER_DEVICE, area=device.area)
         check_device(device)
         known = self._registry.devices.get(device.device_id)
         admin = actor.has(Role.ADMIN)
@@ -75,6 +87,7 @@ class RegisterService:
         if not actor.has(Role.ADMIN):
             raise Forbidden(actor.username, "import devices", "this needs the role admin")
         for device in devices:
+            require(actor, Action.REGISTER_DEVICE, area=device.area)
             check_device(device)
         async with self._lock:
             change = await self._register.upsert(devices, author=actor.username, approver="", reason=reason)
@@ -86,8 +99,8 @@ class RegisterService:
 
         Raises Conflict naming the ids that are registered or named twice.
         """
-        ids = [device.device_id for device in devices]
-        taken = sorted({i for i in ids if i in self._registry.devices or ids.count(i) > 1})
+        times = Counter(device.device_id for device in devices)
+        taken = sorted(i for i, n in times.items() if n > 1 or i in self._registry.devices)
         if taken:
             raise Conflict(f"registered already, or named twice: {', '.join(taken)}")
         return await self.save_devices(actor, devices, reason=reason)
@@ -111,6 +124,7 @@ class RegisterService:
         device = self._registry.devices.get(device_id)
         if device is None:
             raise NotFound("device", device_id)
+        require(actor, Action.SET_THRESHOLD, area=device.area)
         if self._registry.datastream_of(device_id, prop) is None:
             raise Invalid(f"property: {device_id} has no datastream {prop!r}")
         merged = {**device.thresholds, prop: {**thresholds, "source": source}}
@@ -133,7 +147,13 @@ class RegisterService:
         for change in waiting:
             await self._append.append([registry_control(change, actor)])
             await self._register.mark_appended(change.revision)
+            before = {d.device_id: self._registry.devices.get(d.device_id) for d in change.devices}
             self._registry.apply(change)
+            turned = [
+                d.device_id for d in change.devices if (known := before[d.device_id]) and known.enabled != d.enabled
+            ]
+            if turned or change.removed:
+                self._changed([*turned, *change.removed])
             log.info("registry_appended", revision=change.revision, devices=len(change.devices))
         return len(waiting)
 

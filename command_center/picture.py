@@ -21,7 +21,7 @@ from command_center.picture_devices import SCHEMA as DEVICE_SCHEMA
 from command_center.picture_devices import DeviceBoard, DeviceLive
 from command_center.ports import Reader
 from devices.clock import Clock
-from devices.registry import Registry, registry_data
+from devices.registry import Registry, registry_data, touched
 from gis.hub import EventChannel, Hub, PastEvent
 from hazards.bulletins import Bulletin, TrackPoint
 from rules import transitions
@@ -210,8 +210,9 @@ class PictureFollower:
 
     def _control(self, body: ControlBody, record: Record) -> None:
         if body.type == "registry":
-            self.registry.apply(registry_data(body.data))
-            self.devices.registered()
+            data = registry_data(body.data)
+            self.registry.apply(data)
+            self.devices.registered(touched(data))
         elif body.type == "bulletin":
             self._bulletin(msgspec.convert(body.data["bulletin"], Bulletin), record.at_us)
         elif body.type == "rules":

@@ -6,7 +6,7 @@ encoded once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -96,17 +96,18 @@ class DeviceBoard:
                     absent.add(condition.alarm_id)
             self._dirty.add(device_id)
 
-    def registered(self) -> None:
-        """The registry has changed: rows follow it."""
-        self._stale_s.clear()
-        for device_id in list(self.live):
-            if device_id not in self.registry.devices:
-                del self.live[device_id]
-        for device_id in list(self.channel.rows):
-            if device_id not in self.registry.devices:
+    def registered(self, touched: Iterable[str] | None = None) -> None:
+        """The registry has changed, for some devices or for all: rows follow it."""
+        about = list(touched) if touched is not None else [*self.live, *self.channel.rows, *self.registry.devices]
+        for device_id in about:
+            self._stale_s.pop(device_id, None)
+            if device_id in self.registry.devices:
+                self._dirty.add(device_id)
+                continue
+            self.live.pop(device_id, None)
+            self._status.pop(device_id, None)
+            if device_id in self.channel.rows:
                 self.channel.remove(device_id, t_us=self.now_us)
-                self._status.pop(device_id, None)
-        self._dirty.update(self.registry.devices)
 
     # -- what is shown ---------------------------------------------------------------------------------------------
 

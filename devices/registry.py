@@ -60,6 +60,13 @@ class RegistryData(msgspec.Struct, frozen=True, kw_only=True):
     removed: list[str] = []
 
 
+def touched(data: RegistryData) -> tuple[str, ...] | None:
+    """Ids of the devices that a change is about, each once; None: all of them."""
+    if data.full:
+        return None
+    return tuple(dict.fromkeys([*(d.device_id for d in data.devices), *data.removed]))
+
+
 class Registry:
     """Devices and datastreams at one revision."""
 

@@ -28,12 +28,13 @@ from stream import records
 from stream.errors import LogClosed, LogError
 from stream.reader import LogReader
 from stream.records import Appended, ControlBody, NewRecord, RecordKind
-from stream.registry_cache import load_registry, save_registry
+from stream.registry_cache import load_registry, save_snapshot
 from stream.ticks import reconnect_us
 from stream.writer import LogWriter
 
 BATCH_MESSAGES = 500  # about 1,000 rows
 BATCH_LINGER_S = 0.02
+KEEP_REGISTRY_EVERY_S = 5.0
 BATCHES_AHEAD = 4  # decoded while the ones before them are on their way to the disk; then reading waits
 RETRY_S = (0.1, 0.2, 0.5, 1.0)  # the log is full or the disk refuses: nothing is acknowledged, we try again for ever
 DELIVERY_S = (
@@ -107,10 +108,11 @@ class IngestService:
             RefusalService(broker.log_file, clock, self.registry, self._append) if broker.log_file else None
         )
         self._decoded: asyncio.Queue[_Batch] = asyncio.Queue(BATCHES_AHEAD)
+        self._registry_changed = asyncio.Event()
         self.drained = asyncio.Event()  # the backlog that waited at the broker is in the log
 
     def on_control(self, control: ControlBody, appended: Appended) -> None:
-        """A control has become durable: take over a new registry and keep it beside the log."""
+        """A control has become durable: take over a new registry; `_keep_registry` puts it beside the log."""
         if control.type != "registry":
             return
         try:
@@ -118,7 +120,8 @@ class IngestService:
         except msgspec.ValidationError as error:
             log.error("registry_control_is_wrong", id=control.id, why=str(error))  # noqa: TRY400 - the reason says it all
             return
-        save_registry(self._writer, self.registry, appended.position)
+        self._registry_position = appended.position
+        self._registry_changed.set()
         log.info("registry_changed", revision=self.registry.revision, devices=len(self.registry.devices))
 
     async def run(self) -> None:
@@ -130,6 +133,7 @@ class IngestService:
                 group.create_task(self._log(), name="ingest-log")
                 group.create_task(self._watch_backlog(), name="ingest-backlog")
                 group.create_task(self._watch_broker(), name="ingest-broker")
+                group.create_task(self._keep_registry(), name="ingest-registry")
                 if self._refusals is not None:
                     group.create_task(self._refusals.run(), name="ingest-refusals")
         finally:
@@ -176,6 +180,16 @@ class IngestService:
         metrics.APPEND_RETRIES.labels(type(error).__name__).inc()
         log.error("ingest_waits_for_the_log", why=str(error), attempt=attempt)
         await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+
+    async def _keep_registry(self) -> None:
+        """The whole registry beside the log, some seconds after it changed: whoever starts reads the controls after it too.
+        An import of 100,000 devices in a hundred controls must not write the whole a hundred times."""
+        while True:
+            await self._registry_changed.wait()
+            self._registry_changed.clear()
+            data, position = self.registry.snapshot(), self._registry_position
+            await asyncio.to_thread(save_snapshot, self._writer, data, position)
+            await asyncio.sleep(KEEP_REGISTRY_EVERY_S)
 
     async def _watch_backlog(self) -> None:
         await self.input.subscribed.wait()

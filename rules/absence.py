@@ -42,7 +42,8 @@ class AbsenceRule:
         if self.activated_us < 0:
             self.activated_us = step.at_us
         self._expect(step)
-        for device_id in [d for d in self.status if d not in set(self._expected)]:
+        expected = set(self._expected)
+        for device_id in [d for d in self.status if d not in expected]:
             del self.status[device_id]
         for key in list(self.episodes):
             kind, _, identifier = key.partition(":")

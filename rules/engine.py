@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from devices.registry import Registry, RegistryData, registry_data
+from devices.registry import Registry, RegistryData, registry_data, touched
 from hazards.bulletins import Bulletin
 from rules.absence import AbsenceRule
 from rules.context import RETIRED, Episode, Evaluator, Place, Rows, Step, episode_data, episode_from
@@ -82,6 +82,7 @@ class EngineState:
     position: int = 0
     at_us: int = 0
     late_ids: set[str] = field(default_factory=set)  # of the present log time only, so no snapshot needs it
+    packed_registry: tuple[int, bytes] = (-1, b"")  # revision, encoded: a snapshot every few seconds packs it once
     evaluations: int = 0  # counters: not part of the state that decides
     refused_controls: int = 0
 
@@ -155,7 +156,8 @@ def _control(state: EngineState, now: Step, body: ControlBody) -> None:
             data = registry_data(body.data)
             if data.revision > state.registry.revision:
                 state.registry.apply(data)
-                state.presence.configure(state.registry, now.at_us)
+                now.touched = touched(data)
+                state.presence.configure(state.registry, now.at_us, now.touched)
                 for rule_id in list(state.rules):
                     _configure(state, now, rule_id)
         elif body.type == "rules":
@@ -201,7 +203,7 @@ def _activate(state: EngineState, now: Step, entry: dict[str, Any]) -> None:
 def _configure(state: EngineState, now: Step, rule_id: str) -> None:
     """Hand a rule the registry, and show each device threshold that it had to refuse."""
     _guarded(state, now, rule_id, lambda rule: rule.configure(now))
-    problems = {f"{rule_id} {where}": why for where, why in state.rules[rule_id].evaluator.problems.items()}
+    problems = {f"{rule_id} {where}": why for where, why in sorted(state.rules[rule_id].evaluator.problems.items())}
     for name, why in problems.items():
         _report(state, now, name, why)
     for name in [n for n in state.stopped if n.startswith(f"{rule_id} ") and n not in problems]:
@@ -278,7 +280,7 @@ def dump(state: EngineState) -> bytes:
         "schema": STATE_SCHEMA,
         "position": state.position,
         "at_us": state.at_us,
-        "registry": msgspec.to_builtins(state.registry.snapshot()),
+        "registry": msgspec.Raw(_packed_registry(state)),
         "presence": state.presence.dump(),
         "rules": [
             [msgspec.to_builtins(rule.document), rule.version, rule.error, rule.evaluator.dump()]
@@ -289,6 +291,12 @@ def dump(state: EngineState) -> bytes:
     packed = msgspec.msgpack.encode(data, enc_hook=_pack_array)
     squeezed: bytes = pa.compress(packed, codec="lz4", asbytes=True)
     return len(packed).to_bytes(8, "little") + squeezed
+
+
+def _packed_registry(state: EngineState) -> bytes:
+    if state.packed_registry[0] != state.registry.revision:
+        state.packed_registry = state.registry.revision, msgspec.msgpack.encode(state.registry.snapshot())
+    return state.packed_registry[1]
 
 
 def load(blob: bytes) -> EngineState:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from devices.registry import Device
 from rules.context import (
     CLOCK_FAULT,
     GONE,
@@ -62,9 +63,12 @@ class EventRule:
         self.rule: CameraEvent = document.event
 
     def configure(self, step: Step) -> None:
+        if step.touched is not None and not any(self._concerns(step, d) for d in step.touched):
+            self._schedule(step)
+            return
         watches: dict[str, Watch] = {}
         for device in step.registry.devices.values():
-            if device.enabled and (not self.rule.kinds or device.kind in self.rule.kinds):
+            if self._watched(device):
                 known = self.watches.get(device.device_id)
                 watch = Watch(
                     device_id=device.device_id, name=device.name, area=device.area, lon=device.lon, lat=device.lat
@@ -77,6 +81,13 @@ class EventRule:
             self._change(step, (CHANGES, 0), self.watches[device_id], 0, Kind.CLEARED, step.at_us, [GONE])
         self.watches = watches
         self._schedule(step)
+
+    def _watched(self, device: Device) -> bool:
+        return device.enabled and (not self.rule.kinds or device.kind in self.rule.kinds)
+
+    def _concerns(self, step: Step, device_id: str) -> bool:
+        device = step.registry.devices.get(device_id)
+        return device_id in self.watches or (device is not None and self._watched(device))
 
     def event(self, step: Step, body: EventBody) -> None:
         watch = self.watches.get(body.device_id)

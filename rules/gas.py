@@ -96,6 +96,11 @@ class GasRule:
     # -- parameters ---------------------------------------------------------------------------------------------------
 
     def configure(self, step: Step) -> None:
+        if step.touched is not None and not self._concerns(step, step.touched):
+            for one in [one for key, one in self.sites.items() if key in self.episodes]:
+                self._rebase(step, one, set())
+            self._schedule()
+            return
         old = {d.datastream: d for site in self.sites.values() for d in site.detectors.values()}
         wanted: dict[int, tuple[str, str, Detector]] = {}
         for device in step.registry.devices.values():
@@ -166,6 +171,14 @@ class GasRule:
         numbers = np.array(sorted(self._site_of), np.int64)
         self._lookup = lookup_table(numbers, np.arange(len(numbers)))
         self._schedule()
+
+    def _concerns(self, step: Step, device_ids: tuple[str, ...]) -> bool:
+        """Whether any of these devices is, or has become, a detector of ours."""
+        ours = {d.device_id for site in self.sites.values() for d in site.detectors.values()}
+        return any(
+            device_id in ours or any(step.registry.datastream_of(device_id, p) for p in self.gas.substances)
+            for device_id in device_ids
+        )
 
     def _rebase(self, step: Step, site: Site, changed: set[int]) -> None:
         """New detector alarms act on the last reading at once."""
@@ -507,7 +520,7 @@ class GasRule:
         return {
             "sites": {key: msgspec.to_builtins(site) for key, site in self.sites.items()},
             "episodes": {key: episode_data(episode) for key, episode in self.episodes.items()},
-            "problems": self.problems,
+            "problems": dict(sorted(self.problems.items())),
             "due_us": self._due_us,
         }
 

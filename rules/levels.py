@@ -66,6 +66,7 @@ class LevelRule:
         self.starts: dict[int, dict[int, Sample]] = {}  # instance -> level (0 = down) -> the sample at t0
         self.about: dict[int, tuple[Subject, Place, str]] = {}  # instance -> subject, place, uom; kept when it leaves
         self.problems: dict[str, str] = {}  # device/property -> why its own thresholds were refused
+        self._number_of: dict[str, int] = {}  # device -> its active datastream
         self._lookup = np.full(1, -1, np.int32)
         self._next_due = NEVER
 
@@ -73,7 +74,9 @@ class LevelRule:
 
     def configure(self, step: Step) -> None:
         wanted: dict[int, tuple[Device, Datastream, dict[str, Any]]] = {}
-        for device in step.registry.devices.values():
+        devices = step.registry.devices
+        about = list(devices) if step.touched is None else list(step.touched)
+        for device in (devices[d] for d in about if d in devices):
             stream = step.registry.datastream_of(device.device_id, self.select.property)
             if stream is None or not device.enabled or (self.select.kinds and device.kind not in self.select.kinds):
                 continue
@@ -87,10 +90,14 @@ class LevelRule:
             self.rows[number] = first + offset
             self.columns.datastream[first + offset] = number
             self.columns.timer_at[first + offset] = step.at_us
-        for number in sorted(self.active - wanted.keys()):
+        before = self.active if step.touched is None else {self._number_of[d] for d in about if d in self._number_of}
+        for number in sorted(before - wanted.keys()):
             self._leave(step, self.rows[number], GONE)
-        self.active = set(wanted)
+        self.active = (self.active - before) | wanted.keys()
+        for device_id in list(self._number_of) if step.touched is None else about:
+            self._number_of.pop(device_id, None)
         for device, stream, thresholds in wanted.values():
+            self._number_of[device.device_id] = stream.datastream
             i = self.rows[stream.datastream]
             subject = Subject(kind="datastream", id=f"{device.device_id}/{stream.property}", name=device.name)
             self.about[i] = (subject, Place.of(device), stream.uom)
@@ -592,7 +599,7 @@ class LevelRule:
             "episodes": {i: episode_data(episode) for i, episode in self.episodes.items()},
             "starts": self.starts,
             "about": {i: msgspec.to_builtins(about) for i, about in self.about.items()},
-            "problems": self.problems,
+            "problems": dict(sorted(self.problems.items())),
         }
 
     def load(self, data: dict[str, Any]) -> None:
@@ -607,6 +614,7 @@ class LevelRule:
         }
         self.about = {i: msgspec.convert(about, tuple[Subject, Place, str]) for i, about in data["about"].items()}
         self.problems = data["problems"]
+        self._number_of = {self.about[self.rows[n]][0].id.partition("/")[0]: n for n in self.active}
         self._index()
 
 

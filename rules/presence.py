@@ -47,9 +47,11 @@ class Presence:
         self.present: npt.NDArray[np.bool_] = np.empty(0, np.bool_)  # registered and enabled
         self._of_datastream = np.full(1, -1, np.int32)
 
-    def configure(self, registry: Registry, at_us: int) -> None:
-        """Take over a registry. A device that was known keeps its times; a new one starts at `at_us`."""
-        fresh = [device_id for device_id in registry.devices if device_id not in self.index]
+    def configure(self, registry: Registry, at_us: int, touched: tuple[str, ...] | None = None) -> None:
+        """Take over a registry, or a change of it that is about the devices `touched` only. A device that was known keeps its
+        times; a new one starts at `at_us`."""
+        about = registry.devices if touched is None else [d for d in touched if d in registry.devices]
+        fresh = [device_id for device_id in about if device_id not in self.index]
         for device_id in fresh:
             self.index[device_id] = len(self.index)
             self.ids.append(device_id)
@@ -59,8 +61,10 @@ class Presence:
         self.floor_us = np.append(self.floor_us, np.zeros(grown, np.int64))
         self.interval_us = np.append(self.interval_us, np.zeros(grown, np.int64))
         was = np.append(self.present, np.zeros(grown, np.bool_))
-        self.present = np.zeros(len(self.index), np.bool_)
-        for device_id, device in registry.devices.items():
+        self.present = np.zeros(len(self.index), np.bool_) if touched is None else was.copy()
+        self.present[[self.index[d] for d in touched or () if d in self.index]] = False
+        for device_id in about:
+            device = registry.devices[device_id]
             i = self.index[device_id]
             self.present[i] = device.enabled
             streams = registry.datastreams_of(device_id)
@@ -68,11 +72,29 @@ class Presence:
             self.interval_us[i] = round(interval_s * 1e6)
             if device.enabled and not was[i]:
                 self.timer_us[i] = max(int(self.timer_us[i]), at_us)  # back in service: not silent since last year
+        if touched is None:
+            self._number(registry)
+        else:
+            self._renumber(registry, touched)
+
+    def _number(self, registry: Registry) -> None:
         pairs = [
             (s.datastream, self.index[s.device_id]) for s in registry.datastreams.values() if s.device_id in self.index
         ]
         numbers, rows = np.array(pairs, np.int64).reshape(-1, 2).T
         self._of_datastream = lookup_table(numbers, rows)
+
+    def _renumber(self, registry: Registry, touched: tuple[str, ...]) -> None:
+        """The same table after a change of some devices: what they had goes, what they have comes."""
+        gone = [self.index[d] for d in touched if d in self.index]
+        self._of_datastream[np.isin(self._of_datastream, np.array(gone, np.int32))] = -1
+        pairs = [(s.datastream, self.index[d]) for d in touched for s in registry.datastreams_of(d) if d in self.index]
+        numbers, rows = np.array(pairs, np.int64).reshape(-1, 2).T
+        longer = lookup_table(numbers, rows)
+        if len(longer) > len(self._of_datastream):
+            more = np.full(len(longer) - len(self._of_datastream), -1, np.int32)
+            self._of_datastream = np.append(self._of_datastream, more)
+        self._of_datastream[numbers] = rows
 
     def devices_of(self, datastreams: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         """Device row of each observation; -1 for a series that is not registered."""

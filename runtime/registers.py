@@ -5,21 +5,22 @@ Implements `command_center.api.deps.Registers`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from command_center.device_access import DeviceAccess
 from command_center.device_register import RegisterService
 from command_center.errors import Invalid
 from command_center.model import Actor
 from devices.documents import DeviceWrong, parse_device
 from devices.models import load_models
 from devices.registry import Device
-from runtime.credentials import BrokerCredentials
 
 
 class Registers:
-    def __init__(self, service: RegisterService, credentials: BrokerCredentials) -> None:
-        self._service, self._credentials = service, credentials
+    def __init__(self, service: RegisterService, access: DeviceAccess) -> None:
+        self._service, self._access = service, access
         self._models = load_models()
 
     async def add_device(self, actor: Actor, document: Mapping[str, Any]) -> tuple[Device, str]:
@@ -29,13 +30,18 @@ class Registers:
         except DeviceWrong as error:
             raise Invalid(str(error)) from error
         saved = await self._service.save_device(actor, device)
-        issued = await self._credentials.issue([saved.device_id])
-        return saved, issued[saved.device_id]
+        issued = await self._access.issue_new(actor, [saved.device_id], reason="register")
+        return saved, issued.get(saved.device_id, "")
 
     async def import_devices(
         self, actor: Actor, documents: Sequence[Mapping[str, Any]], *, reason: str
     ) -> tuple[int, Mapping[str, str]]:
         """The revision and the passwords by device id. Raises Invalid naming every wrong field, Conflict, Forbidden."""
+        devices = await asyncio.to_thread(self._parsed, documents)  # a thousand take longer than the loop may wait
+        revision = await self._service.import_devices(actor, devices, reason=reason)
+        return revision, await self._access.issue_new(actor, [d.device_id for d in devices], reason=reason)
+
+    def _parsed(self, documents: Sequence[Mapping[str, Any]]) -> list[Device]:
         devices: list[Device] = []
         wrong: list[str] = []
         for number, document in enumerate(documents):
@@ -45,8 +51,7 @@ class Registers:
                 wrong.append(f"devices[{number}]: {error}")
         if wrong:
             raise Invalid("; ".join(wrong))
-        revision = await self._service.import_devices(actor, devices, reason=reason)
-        return revision, await self._credentials.issue([device.device_id for device in devices])
+        return devices
 
     async def set_thresholds(
         self, actor: Actor, device_id: str, prop: str, thresholds: Mapping[str, Any], *, source: str, approver: str

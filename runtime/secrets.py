@@ -26,6 +26,7 @@ class ServiceSecrets(msgspec.Struct, frozen=True, kw_only=True):
     broker: dict[str, str]  # password of each of our services at the broker
     canary: str  # password of the device `canary-1`
     metrics_token: str
+    broker_hook: str  # what another broker shows when it asks about devices
     personal_keys: dict[str, str]  # base64 of 32 bytes each by key id: what personal data is sealed with
     personal_current: str  # the key that seals; the others still open
 
@@ -71,6 +72,7 @@ def _fresh() -> dict[str, Any]:
         "broker": {name: secrets.token_urlsafe(24) for name in SERVICE_TOPICS},
         "canary": secrets.token_urlsafe(24),
         "metrics_token": secrets.token_urlsafe(24),
+        "broker_hook": secrets.token_urlsafe(24),
         "personal_keys": {"k1": base64.b64encode(secrets.token_bytes(32)).decode()},
         "personal_current": "k1",
     }

@@ -54,6 +54,7 @@ class Settings:
     seed: int = 20190809
     stop_deadline_s: float = 8.0
     database_password: str = ""
+    broker_tls_port: int = 0  # a second listener of the broker, for devices with a certificate; 0: none
     broker_protocol: str = "5"  # 3.1.1 for brokers that speak no MQTT 5
     broker_username: str = "citybrain"
     broker_password: str = ""
@@ -109,7 +110,7 @@ def check(settings: Settings) -> Settings:
         value = getattr(settings, name)
         if value not in choices:
             raise WrongSetting(f"{name}={value!r}: expected one of {', '.join(choices)}")
-    for name in ("port", "https_port", "broker_port"):
+    for name in ("port", "https_port", "broker_port", "broker_tls_port"):
         value = getattr(settings, name)
         if not 0 <= value <= 65535:
             raise WrongSetting(f"{name}={value}: expected a port number from 0 (choose one) to 65535")

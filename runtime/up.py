@@ -23,9 +23,10 @@ from psycopg.conninfo import make_conninfo
 from devices.clock import ClockKind
 from devices.models import load_models
 from runtime import clock as clocks
-from runtime.broker import AUTO, Broker
+from runtime.broker import AUTO, Accounts, Broker, tls_files
 from runtime.context import clear_ready, wait_ready
 from runtime.credentials import BrokerCredentials
+from runtime.device_certificates import DeviceAuthority
 from runtime.embedded.mosquitto import BrokerKind, MosquittoBroker
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.layers import export_layers
@@ -34,6 +35,7 @@ from runtime.seed import seed_admin, seed_demo
 from runtime.settings import Settings, WrongSetting, save
 from runtime.supervisor import ChildSpec, Supervisor
 from runtime.tls import Certificates, ensure_certificates
+from storage.command import PostgresStore
 from storage.database import Database
 from storage.migrate import migrate
 from storage.registry import RegistryStore
@@ -200,7 +202,11 @@ class Up:
             self.settings = replace(settings, database=self._embedded_database.url())
         if settings.broker == "auto":
             broker = MosquittoBroker(
-                settings.data_dir, port=settings.broker_port, host=settings.broker_listen, tenant=settings.tenant
+                settings.data_dir,
+                port=settings.broker_port,
+                host=settings.broker_listen,
+                tenant=settings.tenant,
+                tls_port=settings.broker_tls_port,
             )
             if broker.locate().kind is BrokerKind.AMQTT:
                 self.settings = replace(self.settings, broker_protocol="3.1.1")
@@ -256,12 +262,21 @@ class Up:
                 await seed_admin(database, self.settings, clock, self.secrets)
             await export_layers(database, clock, self.settings.data_dir / "layers")
             register = RegistryStore(database, clock, load_models())
-            accounts = await BrokerCredentials(self.settings, self.secrets, register).accounts()
+            store = PostgresStore(database)
+            credentials = BrokerCredentials(self.settings, self.secrets, register, store)
+            accounts = await credentials.accounts()
             if self._embedded_broker is not None:
-                await asyncio.to_thread(self._embedded_broker.prepare, accounts)
+                await asyncio.to_thread(self._prepare_broker, self._embedded_broker, accounts, credentials.authority)
             else:
-                Broker(self.settings).write_accounts(accounts)
+                await asyncio.to_thread(Broker(self.settings).write_accounts, accounts, credentials.authority)
         start_clock(self.settings)
+
+    def _prepare_broker(self, broker: MosquittoBroker, accounts: Accounts, authority: DeviceAuthority) -> None:
+        """What the embedded broker starts with; it does not run yet, so nobody is told."""
+        if broker.tls_port:
+            broker.write_tls(tls_files(self.settings, accounts, authority))
+        broker.prepare(accounts.hashes.items())
+        broker.write_accounts(accounts.hashes, denied=accounts.denied)
 
     def _role(self, role: str) -> ChildSpec:
         settings = self.settings

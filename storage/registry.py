@@ -7,7 +7,8 @@ Implements `command_center.ports.DeviceRegister`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from storage.statements import load
 from storage.times import to_time, to_us
 
 _SQL = load("registry")
+PART_DEVICES = 1_000  # in one revision, so that a control record stays below a megabyte and no follower stalls on one
 
 
 class RegistryStore:
@@ -48,7 +50,8 @@ class RegistryStore:
         return None if row is None else msgspec.convert(row["document"], Device)
 
     async def upsert(self, devices: Sequence[Device], *, author: str, approver: str = "", reason: str) -> RegistryData:
-        """Register, change or bring back devices under one new revision; the change, as a control's body.
+        """Register, change or bring back devices, all or none; the change, as a control's body. More than PART_DEVICES get
+        several revisions. Of a device that is named twice the last counts.
 
         A series that was known keeps its number. A change of model gives up the series that the new one does not name;
         a change of thresholds never does. Changed thresholds are recorded with author, approver and source.
@@ -57,17 +60,41 @@ class RegistryStore:
         wrong = [f"{d.device_id}: {problem}" for d in devices for problem in problems_of(d, self._models)]
         if wrong:
             raise Invalid("; ".join(wrong)) from DeviceWrong(wrong)
-        ids = [device.device_id for device in devices]
+        devices = list({device.device_id: device for device in devices}.values())
         async with self._database.transaction() as conn:
-            revision = await self._new_revision(conn, author, reason)
-            known = await _known(conn, ids)
-            replaced = [i for i, row in known.items() if _gives_up(row, self._wanted(devices, i, row))]
-            await conn.execute(_SQL["retire_datastreams"], {"device_ids": replaced})
-            for device in devices:
-                await self._write(conn, device, known.get(device.device_id), revision)
-                await self._record_thresholds(conn, device, known, revision, author, approver, reason)
-            written, streams = await _read(conn, ids)
+            parts = [
+                await self._upsert_part(conn, devices[first : first + PART_DEVICES], author, approver, reason)
+                for first in range(0, max(1, len(devices)), PART_DEVICES)
+            ]
         # The reader of a control first forgets `removed`, then takes `devices`: that is how a series goes.
+        return RegistryData(
+            revision=parts[-1].revision,
+            devices=[device for part in parts for device in part.devices],
+            datastreams=[stream for part in parts for stream in part.datastreams],
+            removed=[device_id for part in parts for device_id in part.removed],
+        )
+
+    async def _upsert_part(
+        self, conn: Connection, devices: Sequence[Device], author: str, approver: str, reason: str
+    ) -> RegistryData:
+        ids = [device.device_id for device in devices]
+        revision = await self._new_revision(conn, author, reason)
+        known = await _known(conn, ids)
+        wanted = {d.device_id: self._properties(d, known.get(d.device_id)) for d in devices}
+        replaced = [i for i, row in known.items() if _gives_up(row, {p.key for p in wanted[i]})]
+        await conn.execute(_SQL["retire_datastreams"], {"device_ids": replaced})
+        at = self._now()
+        await conn.execute(_SQL["upsert_devices"], {"revision": revision, "at": at, **_device_columns(devices)})
+        await conn.execute(_SQL["upsert_datastreams"], self._stream_columns(devices, wanted))
+        changes = [change for d in devices for change in _threshold_changes(d, known.get(d.device_id), reason)]
+        if changes:
+            who = {"revision": revision, "author": author, "approver": approver, "at": at}
+            names = ("device_ids", "properties", "thresholds", "previous", "sources")
+            columns = zip(*changes, strict=True)
+            await conn.execute(
+                _SQL["record_thresholds"], who | {n: list(c) for n, c in zip(names, columns, strict=True)}
+            )
+        written, streams = await _read(conn, ids)
         return RegistryData(revision=revision, devices=written, datastreams=streams, removed=replaced)
 
     async def remove(self, device_ids: Sequence[str], *, author: str, reason: str) -> RegistryData:
@@ -84,17 +111,19 @@ class RegistryStore:
         async with self._database.transaction() as conn:
             await conn.execute(_SQL["lock_registry"])
             newest = await _revision(conn)
-            return await self._delta(conn, revision, newest)
+            return await _delta(conn, revision, newest)
 
     async def unappended(self) -> list[RegistryData]:
-        """What the log does not have yet: none, or one change that takes it to the newest revision."""
+        """What the log does not have yet, oldest first: none, or changes of about PART_DEVICES devices each, the last of which
+        takes it to the newest revision."""
         async with self._database.transaction() as conn:
             await conn.execute(_SQL["lock_registry"])
             bounds = await (await conn.execute(_SQL["unappended_bounds"])).fetchone()
             assert bounds is not None
             if bounds["newest"] == bounds["appended"]:
                 return []
-            return [await self._delta(conn, bounds["appended"], bounds["newest"])]
+            cuts = await _cuts(conn, bounds["appended"], bounds["newest"])
+            return [await _delta(conn, after, upto) for after, upto in pairwise([bounds["appended"], *cuts])]
 
     async def mark_appended(self, revision: int) -> None:
         async with self._database.transaction() as conn:
@@ -108,15 +137,24 @@ class RegistryStore:
 
     async def set_credentials(self, hashes: Mapping[str, str]) -> None:
         """Password hashes by device id (`devices.credentials.hash_password`); a new one replaces the old."""
-        params = [{"device_id": d, "password_hash": h, "at": self._now()} for d, h in sorted(hashes.items())]
+        params = {"device_ids": sorted(hashes), "hashes": [hashes[d] for d in sorted(hashes)], "at": self._now()}
         async with self._database.transaction() as conn:
-            await conn.cursor().executemany(_SQL["upsert_credential"], params)
+            await conn.execute(_SQL["upsert_credentials"], params)
 
-    async def credentials(self) -> list[tuple[str, str]]:
-        """(device id, password hash) of every device that may connect, for the broker's password file."""
+    async def credentials(self, device_ids: Sequence[str] | None = None) -> list[tuple[str, str]]:
+        """(device id, password hash) of the devices that may connect, of all or of those named, for the password file."""
+        ids = None if device_ids is None else list(device_ids)
         async with self._database.transaction() as conn:
-            rows = await (await conn.execute(_SQL["read_credentials"])).fetchall()
+            rows = await (await conn.execute(_SQL["read_credentials"], {"device_ids": ids})).fetchall()
         return [(row["device_id"], row["password_hash"]) for row in rows]
+
+    async def usable(self, device_ids: Collection[str]) -> set[str]:
+        """Those of the devices that are registered and enabled."""
+        if not device_ids:
+            return set()
+        async with self._database.transaction() as conn:
+            rows = await (await conn.execute(_SQL["usable_devices"], {"device_ids": sorted(device_ids)})).fetchall()
+        return {row["device_id"] for row in rows}
 
     async def _new_revision(self, conn: Connection, author: str, reason: str) -> int:
         await conn.execute(_SQL["lock_registry"])
@@ -124,10 +162,6 @@ class RegistryStore:
         params = {"revision": revision, "at": self._now(), "actor": author, "summary": reason}
         await conn.execute(_SQL["insert_revision"], params)
         return revision
-
-    def _wanted(self, devices: Sequence[Device], device_id: str, known: Row) -> set[str]:
-        device = next(d for d in devices if d.device_id == device_id)
-        return {p.key for p in self._properties(device, known)}
 
     def _properties(self, device: Device, known: Row | None) -> list[ObservedProperty]:
         """The series that a device gets: what its model and register say, and what it had while the model is the same."""
@@ -138,74 +172,63 @@ class RegistryStore:
         keys = {p.key for p in wanted} | set(known["properties"])
         return [p for p in model.properties.values() if p.key in keys]
 
-    async def _write(self, conn: Connection, device: Device, known: Row | None, revision: int) -> None:
-        await conn.execute(
-            _SQL["upsert_device"],
-            {
-                "device_id": device.device_id,
-                "model": device.model,
-                "kind": device.kind,
-                "vendor": device.vendor,
-                "document": to_json(msgspec.to_builtins(device)),
-                "revision": revision,
-                "at": self._now(),
-            },
-        )
-        interval_s = self._models[device.model].interval_of(device)
-        await conn.cursor().executemany(
-            _SQL["upsert_datastream"],
-            [
-                {
-                    "device_id": device.device_id,
-                    "property": prop.key,
-                    "uom": prop.uom,
-                    "kind": prop.kind,
-                    "interval_s": interval_s,
-                }
-                for prop in self._properties(device, known)
-            ],
-        )
-
-    async def _record_thresholds(
-        self,
-        conn: Connection,
-        device: Device,
-        known: Mapping[str, Row],
-        revision: int,
-        author: str,
-        approver: str,
-        reason: str,
-    ) -> None:
-        row = known.get(device.device_id)
-        before: dict[str, Any] = row["document"].get("thresholds", {}) if row is not None else {}
-        for prop in sorted(before.keys() | device.thresholds.keys()):
-            now = device.thresholds.get(prop)
-            if now == before.get(prop):
-                continue
-            await conn.execute(
-                _SQL["record_thresholds"],
-                {
-                    "device_id": device.device_id,
-                    "property": prop,
-                    "revision": revision,
-                    "thresholds": to_json(now or {}),
-                    "previous": to_json(before[prop]) if prop in before else None,
-                    "author": author,
-                    "approver": approver,
-                    "source": str((now or {}).get("source") or reason),
-                    "at": self._now(),
-                },
-            )
-
-    async def _delta(self, conn: Connection, after: int, newest: int) -> RegistryData:
-        rows = await (await conn.execute(_SQL["changed_since"], {"revision": after})).fetchall()
-        present = [row["device_id"] for row in rows if not row["removed"]]
-        removed = [row["device_id"] for row in rows if row["removed"] or row["lost_series"]]
-        devices, streams = await _read(conn, present)
-        return RegistryData(revision=newest, devices=devices, datastreams=streams, removed=removed)
+    def _stream_columns(
+        self, devices: Sequence[Device], wanted: Mapping[str, Sequence[ObservedProperty]]
+    ) -> dict[str, Any]:
+        rows = [(d, prop) for d in devices for prop in wanted[d.device_id]]
+        return {
+            "device_ids": [d.device_id for d, _ in rows],
+            "properties": [prop.key for _, prop in rows],
+            "uoms": [prop.uom for _, prop in rows],
+            "kinds": [prop.kind for _, prop in rows],
+            "intervals_s": [float(self._models[d.model].interval_of(d)) for d, _ in rows],
+        }
 
     def _now(self) -> Any:
         return to_time(self._clock.city_us())
+
+
+def _device_columns(devices: Sequence[Device]) -> dict[str, Any]:
+    return {
+        "device_ids": [d.device_id for d in devices],
+        "models": [d.model for d in devices],
+        "kinds": [d.kind for d in devices],
+        "vendors": [d.vendor for d in devices],
+        "documents": [to_json(msgspec.to_builtins(d)) for d in devices],
+    }
+
+
+def _threshold_changes(
+    device: Device, known: Row | None, reason: str
+) -> Iterator[tuple[str, str, str, str | None, str]]:
+    """Device, property, thresholds, the ones before, source: of each property whose thresholds are not what they were."""
+    before: dict[str, Any] = known["document"].get("thresholds", {}) if known is not None else {}
+    for prop in sorted(before.keys() | device.thresholds.keys()):
+        now = device.thresholds.get(prop)
+        if now != before.get(prop):
+            previous = to_json(before[prop]) if prop in before else None
+            yield device.device_id, prop, to_json(now or {}), previous, str((now or {}).get("source") or reason)
+
+
+async def _cuts(conn: Connection, after: int, newest: int) -> list[int]:
+    """Revisions, the last one the newest, between which about PART_DEVICES devices each were touched."""
+    rows = await (await conn.execute(_SQL["changes_by_revision"], {"revision": after, "newest": newest})).fetchall()
+    cuts: list[int] = []
+    held, last = 0, after
+    for row in rows:
+        if held and held + row["devices"] > PART_DEVICES:
+            cuts.append(last)
+            held = 0
+        held, last = held + row["devices"], int(row["revision"])
+    return [*cuts, newest]
+
+
+async def _delta(conn: Connection, after: int, newest: int) -> RegistryData:
+    rows = await (await conn.execute(_SQL["changed_since"], {"revision": after, "newest": newest})).fetchall()
+    present = [row["device_id"] for row in rows if not row["removed"]]
+    removed = [row["device_id"] for row in rows if row["removed"] or row["lost_series"]]
+    devices, streams = await _read(conn, present)
+    return RegistryData(revision=newest, devices=devices, datastreams=streams, removed=removed)
 
 
 def _gives_up(known: Row, wanted: set[str]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from command_center.device_access import DeviceAccess
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
 from command_center.registers.service import EntryRegister
@@ -75,6 +76,17 @@ class Registers(Protocol):
         ...
 
 
+class BrokerDoor(Protocol):
+    """The accounts of the broker, in memory."""
+
+    @property
+    def loaded(self) -> bool: ...
+    def allows(self, username: str, password: str) -> bool: ...
+    def knows(self, username: str) -> bool:
+        """Whether this username may do anything at the broker."""
+        ...
+
+
 class Layers(Protocol):
     """Static map layers."""
 
@@ -120,6 +132,9 @@ class ApiDeps:
     history: History | None = None
     registers: Registers | None = None
     entries: EntryRegister | None = None  # registers of areas, objects at risk, people, resources
+    device_access: DeviceAccess | None = None
+    broker_door: BrokerDoor | None = None
+    broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None
     load_history: LoadHistory | None = None
     rules: Callable[[], Sequence[Mapping[str, Any]]] = list

@@ -14,3 +14,6 @@ REQUESTS = Counter("citybrain_http_requests_total", "HTTP requests", ["method", 
 REQUEST_S = Histogram("citybrain_http_request_seconds", "HTTP request duration", ["method"])
 BODY_REFUSED = Counter("citybrain_http_body_refused_total", "Requests refused for their size")
 REPLAYED = Counter("citybrain_http_idempotent_replays_total", "Answers given again for a known Idempotency-Key")
+BROKER_ASKED = Counter(
+    "citybrain_broker_hook_total", "Questions of another broker, by hook and verdict", ["hook", "verdict"]
+)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from command_center.device_access import DEFAULT_CERTIFICATE_DAYS, MAX_CERTIFICATE_DAYS
 from command_center.machines import RequestState
 from command_center.model import UnitStatus
 from command_center.service import SHELVE_MAX_MINUTES
@@ -123,6 +124,40 @@ class Thresholds(Body):
 class DeviceImport(Body):
     devices: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1_000)]
     reason: Needed
+
+
+# Devices: credentials and the broker's questions
+
+
+class WhyCredential(Body):
+    reason: Text = ""
+
+
+class CertificateRequest(Body):
+    days: Annotated[int, Field(ge=1, le=MAX_CERTIFICATE_DAYS)] = DEFAULT_CERTIFICATE_DAYS
+    reason: Text = ""
+
+
+class _FromBroker(BaseModel):
+    """A broker sends what it knows besides (client id, address, ...): left out."""
+
+    model_config = ConfigDict(extra="ignore")
+    username: Annotated[str | None, Field(max_length=256)] = None
+
+
+class BrokerLogin(_FromBroker):
+    password: Annotated[str | None, Field(max_length=1_024)] = None
+
+
+class BrokerTopic(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    topic: Annotated[str, Field(max_length=1_024)]
+
+
+class BrokerAcl(_FromBroker):
+    topic: Annotated[str, Field(max_length=1_024)] = ""
+    topics: Annotated[list[BrokerTopic], Field(max_length=100)] = []
+    action: Annotated[str, Field(max_length=20)] = ""
 
 
 TaskVerb = Literal[

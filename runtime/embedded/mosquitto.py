@@ -13,16 +13,16 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from devices.credentials import SERVICE_TOPICS, acl_text, password_text
+from devices.credentials import SERVICE_TOPICS, account_lines, acl_text, password_text
 from runtime.embedded import unprivileged
 from runtime.embedded.debian import PackagesUnavailable, unpack_packages
 from runtime.embedded.errors import NoServerFound, NotReady
-from runtime.embedded.settings import mosquitto_conf
+from runtime.embedded.settings import TlsFile, mosquitto_conf, tls_listener
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLACES = ("/usr/sbin", "/usr/local/sbin")
@@ -60,15 +60,24 @@ class MosquittoBroker:
     """One broker in `data_dir/mosquitto`, for one tenant, on one port. All methods block; call them from a thread."""
 
     def __init__(
-        self, data_dir: Path, *, port: int, host: str = "127.0.0.1", tenant: str, tell_refusals: bool = True
+        self,
+        data_dir: Path,
+        *,
+        port: int,
+        host: str = "127.0.0.1",
+        tenant: str,
+        tell_refusals: bool = True,
+        tls_port: int = 0,
     ) -> None:
-        """`tell_refusals`: log each message, so that ingest, which keeps that log small, can count refused topics."""
+        """`tell_refusals`: log each message, so that ingest, which keeps that log small, can count refused topics. `tls_port`:
+        a second listener for devices with a certificate; give it its files (`write_tls`) before it starts."""
         self.tenant_dir = data_dir.resolve()
         self.data_dir = self.tenant_dir / "mosquitto"
         self.port = port
         self.host = host
         self.tenant = tenant
         self.tell_refusals = tell_refusals
+        self.tls_port = tls_port
         self.password_file = self.data_dir / "password_file"
         self.acl_file = self.data_dir / "acl_file"
         self.conf_file = self.data_dir / "mosquitto.conf"
@@ -128,7 +137,10 @@ class MosquittoBroker:
             "acl_file": str(self.acl_file),
             "log_dest": f"file {self.log_file}",
         }
-        _replace(self.conf_file, mosquitto_conf(places, tell_refusals=self.tell_refusals))
+        conf = mosquitto_conf(places, tell_refusals=self.tell_refusals)
+        if self.tls_port:
+            conf += tls_listener(f"{self.tls_port} {self.host}", str(self.data_dir))
+        _replace(self.conf_file, conf)
         unprivileged.give(self.data_dir, inside=self.tenant_dir)
 
     def write_credentials(
@@ -138,6 +150,19 @@ class MosquittoBroker:
         write_broker_files(self.data_dir, self.tenant, accounts, services=services)
         unprivileged.give(self.password_file, inside=self.tenant_dir)
         unprivileged.give(self.acl_file, inside=self.tenant_dir)
+
+    def write_accounts(self, hashes: Mapping[str, str], *, denied: Iterable[str] = ()) -> None:
+        """As `write_credentials`, for accounts from our own register: nothing is sorted or checked again."""
+        write_account_files(self.data_dir, self.tenant, hashes, denied=denied)
+        unprivileged.give(self.password_file, inside=self.tenant_dir)
+        unprivileged.give(self.acl_file, inside=self.tenant_dir)
+
+    def write_tls(self, files: Mapping[TlsFile, bytes]) -> None:
+        """What the listener for certificates reads, at its start and on `reload`."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        write_tls_files(self.data_dir, files)
+        for name in files:
+            unprivileged.give(self.data_dir / name, inside=self.tenant_dir)
 
     def argv(self, *, end_with_parent: bool = True) -> list[str]:
         """The broker in the foreground; SIGTERM stops it and saves its store. Start it from the main thread."""
@@ -188,6 +213,30 @@ def write_broker_files(
     """
     _replace(folder / "password_file", password_text(accounts))
     _replace(folder / "acl_file", acl_text(tenant, services))
+
+
+def write_account_files(
+    folder: Path,
+    tenant: str,
+    hashes: Mapping[str, str],
+    *,
+    denied: Iterable[str] = (),
+    services: Iterable[str] = tuple(SERVICE_TOPICS),
+) -> None:
+    """`write_broker_files` for 100,000 accounts. The ACL first: a device that lost its account must not find its topics open."""
+    acl = acl_text(tenant, services, denied)
+    path = folder / "acl_file"
+    if not path.exists() or path.read_text(encoding="utf-8") != acl:
+        _replace(path, acl)
+    _replace(folder / "password_file", "".join(account_lines(hashes)))
+
+
+def write_tls_files(folder: Path, files: Mapping[TlsFile, bytes]) -> None:
+    """Certificates, key and revocation list of the listener for certificates; what is there already stays."""
+    for name, content in files.items():
+        path = folder / name
+        if not path.exists() or path.read_bytes() != content:
+            _replace(path, content.decode("ascii"))
 
 
 def ask_to_save(folder: Path) -> None:

@@ -17,6 +17,7 @@ from command_center.api.app import build_app
 from command_center.api.deps import ApiDeps
 from command_center.api.layers import StaticLayers
 from command_center.deadlines import OnDuty
+from command_center.device_access import DeviceAccess
 from command_center.device_register import RegisterService
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
@@ -78,6 +79,7 @@ class _Rooms:
     register: RegistryStore
     registers: RegisterService
     credentials: BrokerCredentials
+    access: DeviceAccess
     canary: Canary
     health: Health
 
@@ -137,6 +139,7 @@ def _build(
     centre = CommandCenter(store=store, append=appender, env=env, emit=picture.on_change)
     follower = DomainFollower(domain_reader, store, env, picture.on_change)
     register = RegistryStore(database, clock, load_models())
+    credentials = BrokerCredentials(settings, context.secrets, register, store)
     return _Rooms(
         context=context,
         hub=hub,
@@ -147,8 +150,9 @@ def _build(
         centre=centre,
         follower=follower,
         register=register,
-        registers=RegisterService(register, appender, registry, UserService(store, clock)),
-        credentials=BrokerCredentials(settings, context.secrets, register),
+        registers=RegisterService(register, appender, registry, UserService(store, clock), changed=credentials.changed),
+        credentials=credentials,
+        access=DeviceAccess(store, registry, credentials, clock),
         canary=canary,
         health=health,
     )
@@ -248,7 +252,10 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         picture=rooms.picture,
         signing_key=context.secrets.signing_key.encode(),
         history=HistoryStore(rooms.database),
-        registers=Registers(rooms.registers, rooms.credentials),
+        registers=Registers(rooms.registers, rooms.access),
+        device_access=rooms.access,
+        broker_door=rooms.credentials,
+        broker_secret=context.secrets.broker_hook,
         layers=StaticLayers(settings.data_dir / "layers"),
         load_history=lambda channel, since, limit: _history(rooms.centre, channel, since, limit),
         rules=rooms.picture.active_rules,

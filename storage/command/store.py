@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from command_center.errors import Unavailable
 from command_center.ports import Tx
+from storage.command.device_access import DeviceAccessRows
 from storage.command.incidents import AlarmRows, IncidentRows
 from storage.command.registers import RegisterRows
 from storage.command.rows import SQL
@@ -17,7 +18,7 @@ from storage.errors import DatabaseUnavailable
 
 
 class PostgresTx(
-    IncidentRows, AlarmRows, TaskRows, UnitRows, ClosureRows, WorkRows, JournalRows, UserRows, RegisterRows
+    IncidentRows, AlarmRows, TaskRows, UnitRows, ClosureRows, WorkRows, JournalRows, UserRows, RegisterRows, DeviceAccessRows,
 ):
     """A `command_center.ports.Tx` on one connection inside a transaction."""
 

@@ -33,6 +33,7 @@ from command_center.ports import Tx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
 from rules.transitions import Condition, Transition
 from storage.memory.registers import MemoryRegisters, RegisterState
+from storage.memory.device_access import AccessMemory, DeviceAccessMemory
 
 replace = msgspec.structs.replace
 
@@ -61,6 +62,7 @@ class _State:
     live_count: int = 0
     users: dict[str, UserRecord] = field(default_factory=dict)
     registers: RegisterState = field(default_factory=RegisterState)
+    access: AccessMemory = field(default_factory=AccessMemory)
 
     def snapshot(self) -> _State:
         return _State(**{name: copy.copy(getattr(self, name)) for name in self.__slots__})
@@ -93,10 +95,11 @@ class MemoryStore:
             raise Unavailable("the database is down")
 
 
-class _MemoryTx(MemoryRegisters):
+class _MemoryTx(MemoryRegisters, DeviceAccessMemory):
     def __init__(self, state: _State) -> None:
         self._s = state
         self._registers = state.registers
+        self._access = state.access
 
     async def cursor(self, name: str) -> int:
         return self._s.cursors.get(name, 0)

@@ -28,10 +28,14 @@ SELECT s.datastream, s.device_id, s.property, s.uom, s.kind, s.interval_s
  WHERE s.active AND NOT d.removed AND (%(device_ids)s::text[] IS NULL OR device_id = ANY(%(device_ids)s))
  ORDER BY s.datastream;
 
--- changed_since: Devices that a revision after the given one touched, with whether they are gone or lost a series.
+-- changed_since: Devices that a revision after the given one, up to another, touched last, with whether they are gone or lost a series.
 SELECT device_id, removed,
        EXISTS (SELECT 1 FROM datastream s WHERE s.device_id = d.device_id AND NOT s.active) AS lost_series
-  FROM device d WHERE revision > %(revision)s ORDER BY device_id;
+  FROM device d WHERE revision > %(revision)s AND revision <= %(newest)s ORDER BY device_id;
+
+-- changes_by_revision: How many devices each revision after the given one, up to another, touched last.
+SELECT revision, count(*) AS devices FROM device
+ WHERE revision > %(revision)s AND revision <= %(newest)s GROUP BY revision ORDER BY revision;
 
 -- known_devices: What stands for some devices now, removed ones too.
 SELECT d.device_id, d.model, d.removed, d.document,
@@ -39,9 +43,11 @@ SELECT d.device_id, d.model, d.removed, d.document,
   FROM device d LEFT JOIN datastream s USING (device_id)
  WHERE d.device_id = ANY(%(device_ids)s) GROUP BY d.device_id;
 
--- upsert_device: Register, change or bring back a device.
+-- upsert_devices: Register, change or bring back devices, all in one statement.
 INSERT INTO device AS d (device_id, model, kind, vendor, document, removed, revision, created_at, changed_at)
-VALUES (%(device_id)s, %(model)s, %(kind)s, %(vendor)s, %(document)s, false, %(revision)s, %(at)s, %(at)s)
+SELECT n.device_id, n.model, n.kind, n.vendor, n.document::jsonb, false, %(revision)s, %(at)s, %(at)s
+  FROM unnest(%(device_ids)s::text[], %(models)s::text[], %(kinds)s::text[], %(vendors)s::text[], %(documents)s::text[])
+       AS n (device_id, model, kind, vendor, document)
 ON CONFLICT ON CONSTRAINT device_pkey DO UPDATE
    SET model = EXCLUDED.model, kind = EXCLUDED.kind, vendor = EXCLUDED.vendor, document = EXCLUDED.document,
        removed = false, revision = EXCLUDED.revision, changed_at = EXCLUDED.changed_at;
@@ -53,29 +59,45 @@ UPDATE device SET removed = true, revision = %(revision)s, changed_at = %(at)s
 -- retire_datastreams: Before a device's series are written again: what the model no longer names stays inactive.
 UPDATE datastream SET active = false WHERE device_id = ANY(%(device_ids)s) AND active;
 
--- upsert_datastream: A series of a device; a known one keeps its number.
+-- upsert_datastreams: Series of devices; a known one keeps its number. What stands as it is wanted draws no number either:
+-- tables in memory are as long as the highest.
 INSERT INTO datastream (device_id, property, uom, kind, interval_s, active)
-VALUES (%(device_id)s, %(property)s, %(uom)s, %(kind)s, %(interval_s)s, true)
+SELECT n.device_id, n.property, n.uom, n.kind, n.interval_s, true
+  FROM unnest(%(device_ids)s::text[], %(properties)s::text[], %(uoms)s::text[], %(kinds)s::text[],
+              %(intervals_s)s::double precision[]) WITH ORDINALITY AS n (device_id, property, uom, kind, interval_s, ordinal)
+ WHERE NOT EXISTS (
+           SELECT 1 FROM datastream s
+            WHERE s.device_id = n.device_id AND s.property = n.property AND s.active
+              AND (s.uom, s.kind, s.interval_s) = (n.uom, n.kind, n.interval_s))
+ ORDER BY n.ordinal
 ON CONFLICT ON CONSTRAINT datastream_key DO UPDATE
    SET uom = EXCLUDED.uom, kind = EXCLUDED.kind, interval_s = EXCLUDED.interval_s, active = true;
 
 -- record_thresholds: Who set which thresholds, who approved, from which source.
 INSERT INTO threshold_change (device_id, property, revision, thresholds, previous, author, approver, source, at)
-VALUES (%(device_id)s, %(property)s, %(revision)s, %(thresholds)s, %(previous)s, %(author)s, %(approver)s, %(source)s, %(at)s);
+SELECT n.device_id, n.property, %(revision)s, n.thresholds::jsonb, n.previous::jsonb, %(author)s, %(approver)s, n.source, %(at)s
+  FROM unnest(%(device_ids)s::text[], %(properties)s::text[], %(thresholds)s::text[], %(previous)s::text[], %(sources)s::text[])
+       AS n (device_id, property, thresholds, previous, source);
 
 -- threshold_changes: The history of a device's thresholds, newest first.
 SELECT property, revision, thresholds, previous, author, approver, source, at FROM threshold_change
  WHERE device_id = %(device_id)s ORDER BY revision DESC, property;
 
--- upsert_credential: The password hash of a device; a new one replaces the old.
+-- upsert_credentials: Password hashes of devices; a new one replaces the old.
 INSERT INTO device_credential (device_id, password_hash, created_at)
-VALUES (%(device_id)s, %(password_hash)s, %(at)s)
+SELECT n.device_id, n.password_hash, %(at)s
+  FROM unnest(%(device_ids)s::text[], %(hashes)s::text[]) AS n (device_id, password_hash)
 ON CONFLICT ON CONSTRAINT device_credential_pkey DO UPDATE
    SET password_hash = EXCLUDED.password_hash, created_at = EXCLUDED.created_at;
 
--- read_credentials: Who may connect: devices that are registered and enabled.
+-- read_credentials: Who may connect: devices that are registered and enabled; all, or of the ones that were named.
 SELECT c.device_id, c.password_hash FROM device_credential c JOIN device d USING (device_id)
- WHERE NOT d.removed AND coalesce((d.document ->> 'enabled')::boolean, true) ORDER BY c.device_id;
+ WHERE NOT d.removed AND coalesce((d.document ->> 'enabled')::boolean, true)
+   AND (%(device_ids)s::text[] IS NULL OR device_id = ANY(%(device_ids)s)) ORDER BY c.device_id;
+
+-- usable_devices: Of the devices that were named, the ones that are registered and enabled.
+SELECT device_id FROM device
+ WHERE device_id = ANY(%(device_ids)s) AND NOT removed AND coalesce((document ->> 'enabled')::boolean, true);
 
 -- drop_credentials: Removed devices cannot connect again with their old password.
 DELETE FROM device_credential WHERE device_id = ANY(%(device_ids)s);

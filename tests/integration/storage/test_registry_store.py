@@ -13,7 +13,7 @@ from command_center.errors import Invalid
 from devices.models import load_models
 from devices.registry import Device, Registry, RegistryData
 from storage.database import Database
-from storage.registry import RegistryStore
+from storage.registry import PART_DEVICES, RegistryStore
 
 ON = {"on": {"red": 5.0}, "source": "防汛预案"}
 
@@ -125,5 +125,39 @@ def test_credentials_go_with_the_device(in_database: Any) -> None:
         await store.remove(["b"], author="x", reason="r")
         await store.upsert([gauge("b")], author="x", reason="back, with a new credential to come")
         assert await store.credentials() == [("a", "h4")]
+
+    in_database(work)
+
+
+def test_thousands_at_once_become_changes_of_bounded_size(in_database: Any) -> None:
+    async def work(database: Database) -> None:
+        store = RegistryStore(database, StillClock(), load_models())
+        many = [gauge(f"m{k:04}", thresholds={"stage_m": ON}) for k in range(2 * PART_DEVICES + 10)]
+        written = await store.upsert(many, author="x", approver="y", reason="import")
+        assert (written.revision, len(written.devices), len(written.datastreams)) == (3, len(many), 2 * len(many))
+        changes = await store.unappended()
+        assert [len(c.devices) for c in changes] == [PART_DEVICES, PART_DEVICES, 10]
+        follower = Registry()
+        for change in changes:
+            follower.apply(change)
+            await store.mark_appended(change.revision)
+        assert same(follower, Registry.from_data(await store.load()))
+        assert (await store.threshold_changes("m2000"))[0]["source"] == "防汛预案"
+        again = await store.upsert([gauge("a"), gauge("b", name="h"), gauge("b")], author="x", reason="b twice")
+        assert [d.name for d in again.devices] == ["g", "g"], "of a device that is named twice the last counts"
+        with pytest.raises(Invalid, match="model"):
+            await store.upsert([gauge("c"), gauge("d", model="none")], author="x", reason="all or none")
+        assert await store.device("c") is None
+
+    in_database(work)
+
+
+def test_writing_a_device_again_draws_no_new_number(in_database: Any) -> None:
+    async def work(database: Database) -> None:
+        store = RegistryStore(database, StillClock(), load_models())
+        for _ in range(5):
+            await store.upsert([gauge("a")], author="x", reason="again")
+        last = await store.upsert([gauge("b")], author="x", reason="new")
+        assert min(s.datastream for s in last.datastreams) <= 4, "tables in memory are as long as the highest number"
 
     in_database(work)
