@@ -56,6 +56,9 @@ class Action(StrEnum):
     USERS = "manage users"
     REGISTER_DEVICE = "register a device"
     SET_THRESHOLD = "change a threshold"
+    # the journal's proof (command_center/audit.py)
+    AUDIT_HEAD = "read the head of the journal"
+    AUDIT_VERIFY = "check the journal's chain"
 
 
 MATRIX: Mapping[Action, frozenset[Role]] = {
@@ -81,11 +84,14 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.READ_CLOSURES: _WATCH,
     Action.CLOSE_ROAD: _DESK,
     Action.ANSWER_REQUEST: _DESK,
-    Action.JOURNAL: frozenset({L, A, ADM}),
+    Action.JOURNAL: frozenset({L, A, ADM, Role.AUDITOR}),
     Action.READ_PLANS: frozenset({O, L, A, ADM}),
     Action.USERS: frozenset({ADM}),
     Action.REGISTER_DEVICE: frozenset({ADM, V}),
     Action.SET_THRESHOLD: frozenset({L}),
+    # the journal's proof (command_center/audit.py)
+    Action.AUDIT_HEAD: frozenset({Role.AUDITOR, ADM}),
+    Action.AUDIT_VERIFY: frozenset({Role.AUDITOR}),
 }
 
 # Actions a responder may take only for its own unit.

@@ -186,7 +186,8 @@ class Verifier:
     and dropped may be left out: then a row `archived` further on must say where the first one read goes on from.
     """
 
-    def __init__(self, anchors: Sequence[tuple[str, Anchored]] = ()) -> None:
+    def __init__(self, anchors: Sequence[tuple[str, Anchored]] = (), *, after: JournalEntry | None = None) -> None:
+        """`after`: begin behind this row and take it for good; numbers of rows are not compared with anchors then."""
         self.breaks: list[Break] = []
         self.rows = 0
         self.anchors_checked = 0
@@ -200,6 +201,9 @@ class Verifier:
         for source, anchor in anchors:
             self._anchors.setdefault(anchor.seq, []).append((source, anchor))
         self._counts: list[tuple[int, str, int]] = []  # (rows read up to an anchor, its source, what it says)
+        self._partial = after is not None
+        if after is not None and after.hash:
+            self._seq, self._hash, self._begun = after.seq, after.hash, True
 
     @property
     def head(self) -> Head:
@@ -282,7 +286,7 @@ class Verifier:
                 f"the rows up to {self._start[0]} are gone, and no row says where to",
             )
         for read, source, count in self._counts:
-            if self._start is None and read + self._before != count:
+            if self._start is None and not self._partial and read + self._before != count:
                 detail = f"{count} rows were signed, there are {read + self._before}"
                 self._break(What.ANCHOR_COUNT, 0, detail, anchor=source)
         for seq, anchors in sorted(self._anchors.items()):
