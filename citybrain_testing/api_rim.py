@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 
+from citybrain_testing.command import make_world
 from command_center.api.deps import ApiDeps
+from command_center.audit import AuditService
 from command_center.errors import NotFound, Unavailable
 from command_center.machines import RequestState
 from command_center.model import (
@@ -37,6 +39,7 @@ from devices.clock import ClockKind
 from devices.registry import Datastream, Device, Registry, RegistryData
 from gis.hub import Hub
 from gis.roads import Route
+from storage.memory.command import MemoryStore
 
 CITY_US = 1_565_352_000_000_000  # 2019-08-09T12:00:00Z
 WALL_US = 1_700_000_000_000_000
@@ -505,6 +508,12 @@ def live_hub() -> Hub:
     return hub
 
 
+def an_audit(store: MemoryStore | None = None) -> AuditService:
+    """A journal in memory, empty unless given."""
+    store = store or MemoryStore()
+    return AuditService(store, make_world(store).center.env, lambda _: None)
+
+
 def fake_deps(**changes: Any) -> ApiDeps:
     """Dependencies made of the fakes above; anything can be replaced."""
     deps = ApiDeps(
@@ -521,5 +530,6 @@ def fake_deps(**changes: Any) -> ApiDeps:
         registers=FakeRegisters(),
         banner={"zh": "演示", "en": "Demo"},
         metrics_token="metrics-secret",  # noqa: S106
+        audit=an_audit(),
     )
     return replace(deps, **changes)

@@ -76,6 +76,9 @@ class Action(StrEnum):
     VERIFY_ENTRY = "confirm that an entry's numbers were checked"
     SIGN_STATEMENT = "sign a daily risk statement"
     READ_PERSONAL = "read personal data in clear"
+    # the journal's proof (command_center/audit.py)
+    AUDIT_HEAD = "read the head of the journal"
+    AUDIT_VERIFY = "check the journal's chain"
 
 
 MATRIX: Mapping[Action, frozenset[Role]] = {
@@ -101,7 +104,7 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.READ_CLOSURES: _WATCH,
     Action.CLOSE_ROAD: _DESK,
     Action.ANSWER_REQUEST: _DESK,
-    Action.JOURNAL: frozenset({L, A, ADM}),
+    Action.JOURNAL: frozenset({L, A, ADM, Role.AUDITOR}),
     Action.READ_PLANS: frozenset({O, L, A, ADM}),
     Action.USERS: frozenset({ADM}),
     Action.REGISTER_DEVICE: frozenset({ADM, V}),
@@ -125,6 +128,9 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.ACCEPT_FOR_VENDOR: frozenset({V}),
     Action.ACCEPT_FOR_CITY: frozenset({L, ADM, REG}),
     Action.READ_RATES: frozenset({O, L, A, ADM, REG, V}),
+    # the journal's proof (command_center/audit.py)
+    Action.AUDIT_HEAD: frozenset({Role.AUDITOR, ADM}),
+    Action.AUDIT_VERIFY: frozenset({Role.AUDITOR}),
 }
 
 # Actions a responder may take only for its own unit.

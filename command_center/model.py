@@ -293,6 +293,8 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     reason: str = ""
+    prev_hash: str = ""  # hex; of the row before it (command_center/chain.py)
+    hash: str = ""  # hex; "" for a row from before the chain
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

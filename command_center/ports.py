@@ -11,12 +11,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from command_center.device_access import AccessTx
+from command_center.journal import JournalTx
 from command_center.model import (
     Change,
     Closure,
     Incident,
     IncidentState,
-    JournalEntry,
     TaskHistory,
     TaskState,
     TimelineEntry,
@@ -48,7 +48,7 @@ LiveDepth = Callable[[str], tuple[float, int, int] | None]
 """device id -> (water depth in metres, quality flag, phenomenon time in city us) as last measured, or None."""
 
 
-class Tx(RegisterTx, AccessTx, Protocol):
+class Tx(RegisterTx, AccessTx, JournalTx, Protocol):
     """One transaction. Rows come back as they are in it; an update with a stale `rev` or state changes nothing and says so."""
 
     # the log and retries
@@ -131,12 +131,7 @@ class Tx(RegisterTx, AccessTx, Protocol):
     async def timer(self, timer_id: str) -> Timer | None: ...
     async def due_timers(self, machine_us: int, city_us: int, limit: int) -> list[Timer]: ...
 
-    # journal and live events
-    async def add_journal(self, entry: JournalEntry) -> int:
-        """Append-only; returns the sequence number (the entry's own is not used)."""
-        ...
-
-    async def journal(self, entity: str, entity_id: str, limit: int, before: int | None) -> list[JournalEntry]: ...
+    # live events (the journal: JournalTx)
     async def add_live(self, change: Change) -> int: ...
     async def live_since(self, channel: str, seq: int, limit: int) -> list[Change]: ...
     async def live_head(self) -> int: ...

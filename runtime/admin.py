@@ -54,6 +54,10 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
         raise AdminError(str(error)) from error
 
 
+# For the other commands of this room.
+city_clock, open_database = _clock, _database
+
+
 async def migrate_now(settings: Settings) -> list[str]:
     """Bring the schema forward; a line per migration that was applied."""
     async with _database(settings) as database:

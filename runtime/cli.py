@@ -10,13 +10,18 @@ import json
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from runtime.settings import Settings, WrongSetting, from_environment, load
+from runtime import audit_cli
+from runtime.cli_settings import AsJson, DataDir
+from runtime.cli_settings import fail as _fail
+from runtime.cli_settings import from_options as _settings
+from runtime.cli_settings import running as _running
+from runtime.settings import WrongSetting
 
 T = TypeVar("T")
 
@@ -32,36 +37,11 @@ plans_app = typer.Typer(no_args_is_help=True, help="预案 / Plan documents.")
 users_app = typer.Typer(no_args_is_help=True, help="用户 / Users.")
 for name, sub in (("devices", devices_app), ("rules", rules_app), ("plans", plans_app), ("users", users_app)):
     app.add_typer(sub, name=name)
+app.add_typer(audit_cli.app, name="audit")
 
 console = Console(stderr=True)
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="where everything is kept")]
-AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
-DEMO_DATA_DIR = Path("var/demo")
 DEMO_SCENARIO = "lekima-night"
 DEMO_SPEED = 60.0
-
-
-def _fail(message: str, code: int = 1) -> NoReturn:
-    console.print(f"[red]错误 / error:[/] {message}", highlight=False)
-    raise typer.Exit(code)
-
-
-def _settings(**options: Any) -> Settings:
-    try:
-        return from_environment(**options)
-    except WrongSetting as error:
-        _fail(str(error), 2)
-
-
-def _running(data_dir: Path | None) -> Settings:
-    """The settings of an installation that was started once."""
-    directory = _settings(data_dir=data_dir).data_dir
-    candidates = [directory] if data_dir else [directory, DEMO_DATA_DIR.absolute()]
-    for candidate in candidates:
-        path = candidate / "run" / "settings.json"
-        if path.exists():
-            return load(path)
-    _fail(f"{candidates[0]} has never been started: run `citybrain up` first, or give --data-dir")
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

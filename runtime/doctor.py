@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+from runtime.anchor_sinks import build_sinks
 from runtime.embedded import unprivileged
 from runtime.embedded.errors import EmbeddedError
 from runtime.embedded.mosquitto import MosquittoBroker
 from runtime.embedded.postgres import EmbeddedPostgres
-from runtime.settings import Settings
+from runtime.settings import Settings, WrongSetting
 from storage.database import Database
 from storage.errors import SchemaMissing, StorageError
 
@@ -102,6 +103,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield clock(datetime.now(UTC), _synchronised())
     yield namespaces()
     yield disk(settings.data_dir, settings.log_max_bytes)
+    yield anchors(settings)
 
 
 def python_version() -> Check:
@@ -281,6 +283,24 @@ def disk(data_dir: Path, log_max_bytes: int) -> Check:
     if free < DISK_LEAST_BYTES:
         return make(Grade.FAILED, zh, en)
     return make(Grade.OK if free >= wanted else Grade.WARNING, zh, en)
+
+
+def anchors(settings: Settings) -> Check:
+    """Whether the journal's head leaves this host."""
+    make = _maker("anchors", "审计链存证", "journal anchors")
+    try:
+        names = [sink.name for sink in build_sinks(settings)]
+    except WrongSetting as error:
+        return make(Grade.FAILED, str(error), str(error))
+    if names:
+        return make(Grade.OK, f"送往 {'，'.join(names)}", f"sent to {', '.join(names)}")
+    if not settings.real:
+        return make(Grade.OK, "非真实租户，只存本机", "not a real tenant: kept on this host only")
+    return make(
+        Grade.WARNING,
+        "没有本机以外的接收端，改写无从发现；设置 CITYBRAIN_ANCHOR_SINKS",
+        "no receiver off this host, so a rewritten journal goes unnoticed; set CITYBRAIN_ANCHOR_SINKS",
+    )
 
 
 def _free(host: str, port: int) -> bool:

@@ -38,6 +38,14 @@ SYSTEM = {
     ),
     "broker_backlog": ("消息代理积压超过上限的一半", "The broker's backlog is above half of its bound"),
     "broker_drop": ("消息代理丢弃了消息", "The broker has dropped messages"),
+    "anchor_overdue": (
+        "审计链两小时未送出本机：检查存证接收端",
+        "The journal's head has not left this host for two hours: look at the receivers",
+    ),
+    "anchor_nowhere": (
+        "审计链没有本机以外的存证接收端（CITYBRAIN_ANCHOR_SINKS）",
+        "The journal's head is sent nowhere off this host (CITYBRAIN_ANCHOR_SINKS)",
+    ),
 }
 
 
@@ -56,8 +64,10 @@ class Health:
         last_resort_broker: bool,
         clock: Clock,
         log_max_bytes: int,
+        more: Callable[[], set[str]] = set,
     ) -> None:
-        self._run_dir = run_dir
+        """`more`: further names of SYSTEM that hold now, told by a service of this process."""
+        self._run_dir, self._more = run_dir, more
         self._path = run_dir / "status.json"
         self._clock, self._log_max_bytes = clock, log_max_bytes
         self._losses: dict[str, tuple[float, int]] = {}  # metric -> its count, machine time until which that is shown
@@ -99,7 +109,7 @@ class Health:
             "broker_backlog": self._reported("citybrain_broker_store_bytes") >= HALF * MAX_QUEUED_BYTES,
             "broker_drop": self._grew("citybrain_broker_dropped_messages", shown_s=RECENT_S),
         }
-        return {name for name, active in holds.items() if active}
+        return {name for name, active in holds.items() if active} | self._more()
 
     def _reported(self, name: str, labels: str = "") -> float:
         return reported(self._run_dir, "ingest", name, labels) or 0.0

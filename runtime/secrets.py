@@ -29,6 +29,8 @@ class ServiceSecrets(msgspec.Struct, frozen=True, kw_only=True):
     broker_hook: str  # what another broker shows when it asks about devices
     personal_keys: dict[str, str]  # base64 of 32 bytes each by key id: what personal data is sealed with
     personal_current: str  # the key that seals; the others still open
+    journal_key: str  # base64 of 32 bytes: the Ed25519 key that signs the journal's head
+    outbox_key: str  # signs what the outbox posts to webhooks (HMAC-SHA256)
 
 
 def password(length: int = 12) -> str:
@@ -75,4 +77,6 @@ def _fresh() -> dict[str, Any]:
         "broker_hook": secrets.token_urlsafe(24),
         "personal_keys": {"k1": base64.b64encode(secrets.token_bytes(32)).decode()},
         "personal_current": "k1",
+        "journal_key": base64.b64encode(secrets.token_bytes(32)).decode(),
+        "outbox_key": secrets.token_urlsafe(32),
     }

@@ -14,7 +14,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from command_center.reality import RealTenant
+
 PREFIX = "CITYBRAIN_"
+ANCHOR_EVERY_MAX_S = 3600.0  # the journal's head leaves the host at least hourly
+JOURNAL_KEEP_LEAST_DAYS = 184.0  # six months, the longest ones (网络安全法 第二十一条)
 
 
 class WrongSetting(Exception):
@@ -58,6 +62,15 @@ class Settings:
     broker_protocol: str = "5"  # 3.1.1 for brokers that speak no MQTT 5
     broker_username: str = "citybrain"
     broker_password: str = ""
+    # the journal's proof and what leaves this system
+    anchor_sinks: str = (
+        ""  # where signed heads of the journal go: file:/share, udp://host:514, tcp://host:601, https://...
+    )
+    anchor_token: str = ""
+    anchor_every_s: float = 3600.0
+    journal_keep_days: float = 400.0  # rows that are older may be archived and dropped, on request
+    outbox_webhooks: str = ""  # the only URLs that messages to people may be posted to
+    outbox_file: str = ""  # directory in which messages to people are laid for another program
 
     @property
     def secrets_dir(self) -> Path:
@@ -78,6 +91,10 @@ class Settings:
     @property
     def real(self) -> bool:
         return self.tenant_kind == "real"
+
+    def real_tenant(self) -> RealTenant:
+        """The proof that outbound adapters ask for. Raises NotReal in a demonstration, an exercise or a test."""
+        return RealTenant.of(tenant=self.tenant, kind=self.tenant_kind)
 
 
 _CHOICES = {
@@ -120,6 +137,12 @@ def check(settings: Settings) -> Settings:
         raise WrongSetting("speed: a real clock runs at 1; use clock=scaled")
     if settings.real and settings.clock != "real":
         raise WrongSetting("clock: a real tenant runs on the real clock; use tenant_kind demo, exercise or test")
+    if not 0 < settings.anchor_every_s <= ANCHOR_EVERY_MAX_S:
+        raise WrongSetting(f"anchor_every_s={settings.anchor_every_s:g}: expected more than 0, at most an hour")
+    if settings.journal_keep_days < JOURNAL_KEEP_LEAST_DAYS:
+        raise WrongSetting(
+            f"journal_keep_days={settings.journal_keep_days:g}: expected at least {JOURNAL_KEEP_LEAST_DAYS:g}"
+        )
     if not settings.tenant.replace("_", "").isalnum() or not settings.tenant[0].isalpha():
         raise WrongSetting(f"tenant={settings.tenant!r}: expected a letter, then letters, digits or _")
     return settings

@@ -21,6 +21,7 @@ from devices.properties import ObservedProperty
 from devices.registry import Datastream, Device, RegistryData
 from storage.batch import to_json
 from storage.database import Connection, Database, Row
+from storage.register_journal import journal_devices
 from storage.statements import load
 from storage.times import to_time, to_us
 
@@ -95,15 +96,21 @@ class RegistryStore:
                 _SQL["record_thresholds"], who | {n: list(c) for n, c in zip(names, columns, strict=True)}
             )
         written, streams = await _read(conn, ids)
+        why = f"{reason} (approver {approver})" if approver else reason
+        after = {device.device_id: msgspec.to_builtins(device) for device in devices}
+        await journal_devices(conn, self._clock, known, after, author=author, reason=why)
         return RegistryData(revision=revision, devices=written, datastreams=streams, removed=replaced)
 
     async def remove(self, device_ids: Sequence[str], *, author: str, reason: str) -> RegistryData:
         """Take devices out of use. Their history and numbers stay; their credentials go."""
         async with self._database.transaction() as conn:
             revision = await self._new_revision(conn, author, reason)
+            known = await _known(conn, list(device_ids))
             params = {"device_ids": list(device_ids), "revision": revision, "at": self._now()}
             rows = await (await conn.execute(_SQL["remove_devices"], params)).fetchall()
             await conn.execute(_SQL["drop_credentials"], {"device_ids": list(device_ids)})
+            gone = {row["device_id"]: None for row in rows}
+            await journal_devices(conn, self._clock, known, gone, author=author, reason=reason)
         return RegistryData(revision=revision, removed=sorted(row["device_id"] for row in rows))
 
     async def since(self, revision: int) -> RegistryData:

@@ -488,7 +488,7 @@ CREATE TABLE timer (
 CREATE INDEX timer_due ON timer (clock, due_at);
 
 CREATE TABLE journal (
-    seq          bigint      GENERATED ALWAYS AS IDENTITY CONSTRAINT journal_pkey PRIMARY KEY,
+    seq          bigint      NOT NULL CONSTRAINT journal_pkey PRIMARY KEY,
     at           timestamptz NOT NULL,
     machine_at   timestamptz NOT NULL,
     actor        text        NOT NULL,
@@ -498,16 +498,47 @@ CREATE TABLE journal (
     action       text        NOT NULL,
     before       jsonb,
     after        jsonb,
-    reason       text        NOT NULL
+    reason       text        NOT NULL,
+    prev_hash    bytea,
+    hash         bytea,
+    CONSTRAINT journal_hashes_whole CHECK (
+        (hash IS NULL AND prev_hash IS NULL) OR (octet_length(hash) = 32 AND octet_length(prev_hash) = 32))
 );
 CREATE INDEX journal_by_entity ON journal (entity, entity_id, seq);
+CREATE INDEX journal_by_actor ON journal (actor, seq);
+CREATE INDEX journal_by_time ON journal (at);
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'insufficient_privilege';
 END
 $$;
-CREATE TRIGGER journal_append_only BEFORE UPDATE OR DELETE ON journal FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE FUNCTION keep_journal_in_line() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    newest bigint;
+    newest_hash bytea;
+BEGIN
+    SELECT seq, hash INTO newest, newest_hash FROM journal ORDER BY seq DESC LIMIT 1;
+    IF NEW.hash IS NULL OR NEW.seq <> coalesce(newest, 0) + 1
+       OR NEW.prev_hash <> coalesce(newest_hash, decode(repeat('00', 32), 'hex')) THEN
+        RAISE EXCEPTION 'journal: row % does not follow row %', NEW.seq, newest USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER journal_in_line BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION keep_journal_in_line();
+
+-- Rows may go only after a row of the chain has said which archive file holds them.
+CREATE FUNCTION refuse_unarchived() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM journal WHERE entity = 'journal' AND action = 'archived' AND (after ->> 'to_seq')::bigint >= OLD.seq) THEN
+        RAISE EXCEPTION 'journal is append-only: DELETE refused' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN OLD;
+END
+$$;
+CREATE TRIGGER journal_append_only BEFORE UPDATE ON journal FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER journal_archived_only BEFORE DELETE ON journal FOR EACH ROW EXECUTE FUNCTION refuse_unarchived();
 CREATE TRIGGER journal_never_emptied BEFORE TRUNCATE ON journal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER task_history_append_only BEFORE UPDATE OR DELETE ON task_history FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER alarm_transition_append_only BEFORE UPDATE OR DELETE ON alarm_transition FOR EACH ROW EXECUTE FUNCTION refuse_change();

@@ -11,7 +11,7 @@ import random
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.routing import WebSocketRoute
 
-from command_center.api import command_routes, device_routes, layers, problems, register_routes, system_routes, device_access_routes
+from command_center.api import command_routes, device_routes, layers, problems, register_routes, system_routes, device_access_routes, audit_routes
 from command_center.api.auth import LoginGuard, Sessions, require_session
 from command_center.api.deps import ApiDeps
 from command_center.api.idempotency import Replays
@@ -33,6 +33,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     command_routes.router,
     layers.router,
     register_routes.router,  # after anything with fixed words below /registers/{kind}
+    audit_routes.router,
 )
 
 

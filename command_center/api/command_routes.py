@@ -385,19 +385,3 @@ async def rules(request: Request) -> Response:
 async def plans(request: Request) -> Response:
     actor = only(request, "read plans", *READERS)
     return page(await facade_of(request).plans(actor))
-
-
-@router.get("/journal", tags=["review"])
-async def journal(
-    request: Request,
-    entity: Annotated[str, Query(max_length=40)] = "",
-    entity_id: Annotated[str, Query(max_length=96)] = "",
-    limit: Limit = 200,
-    cursor: Cursor = "",
-) -> Response:
-    """Who changed what, when, on whose behalf."""
-    actor = only(request, "read the journal", *READERS)
-    items, following = await facade_of(request).journal(
-        actor, entity=entity, entity_id=entity_id, limit=limit, cursor=cursor
-    )
-    return page(items, following)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from command_center.device_access import DeviceAccess
+from command_center.audit import AuditService
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
 from command_center.registers.service import EntryRegister
@@ -152,5 +153,6 @@ class ApiDeps:
     metrics_text: Callable[[], str] | None = None  # of all processes; None: this one's alone
     allowed_origins: Sequence[str] = field(default=())  # besides the host that the request names itself
     revocations: Path | None = None  # file that keeps revoked sessions over a restart
+    audit: AuditService | None = None
     node: str = "command"
     session_s: float = 12 * 3600.0  # one shift

@@ -16,6 +16,7 @@ import structlog
 from command_center.api.app import build_app
 from command_center.api.deps import ApiDeps
 from command_center.api.layers import StaticLayers
+from command_center.audit import AuditService
 from command_center.deadlines import OnDuty
 from command_center.device_access import DeviceAccess
 from command_center.device_register import RegisterService
@@ -29,6 +30,7 @@ from devices.models import load_models
 from gis.hub import Hub, PastEvent
 from rules.documents import activation, shipped
 from runtime import clock as clocks
+from runtime.anchors import AnchorService, anchor_service
 from runtime.broker import Broker
 from runtime.canary import PROPERTY, Canary, Stage
 from runtime.centre import build_env
@@ -82,6 +84,8 @@ class _Rooms:
     access: DeviceAccess
     canary: Canary
     health: Health
+    anchors: AnchorService
+    audit: AuditService
 
 
 async def run(context: RoleContext) -> None:
@@ -112,12 +116,14 @@ def _build(
     registry, _ = load_registry(domain_reader)
     follower: DomainFollower
     canary = _canary(context, database, lambda: picture)
+    anchors = anchor_service(settings, context.secrets, store, clock)
     health = Health(
         settings.run_dir,
         canary,
         last_resort_broker=settings.broker_protocol == "3.1.1",
         clock=clock,
         log_max_bytes=settings.log_max_bytes,
+        more=anchors.troubles,
     )
     picture = PictureFollower(
         picture_reader,
@@ -155,6 +161,8 @@ def _build(
         access=DeviceAccess(store, registry, credentials, clock),
         canary=canary,
         health=health,
+        anchors=anchors,
+        audit=AuditService(store, env, picture.on_change, anchors),
     )
 
 
@@ -178,6 +186,7 @@ async def _serve(rooms: _Rooms) -> None:
         group.create_task(_open_registers(rooms, registered), name="open-registers")
         group.create_task(rooms.credentials.run(Broker(settings)), name="broker-credentials")
         group.create_task(_fly(rooms, registered), name="canary")
+        group.create_task(rooms.anchors.run(), name="anchors")
         group.create_task(rooms.health.run(lambda: rooms.picture), name="health")
         serving = [
             group.create_task(plain.serve(), name="http"),
@@ -267,6 +276,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         metrics_token=settings.metrics_token or context.secrets.metrics_token,
         metrics_text=lambda: all_metrics(settings.run_dir, own_role="command"),
         revocations=settings.data_dir / "run" / "revoked.json",
+        audit=rooms.audit,
     )
 
 

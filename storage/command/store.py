@@ -10,16 +10,15 @@ from command_center.ports import Tx
 from storage.command.device_access import DeviceAccessRows
 from storage.command.incidents import AlarmRows, IncidentRows
 from storage.command.registers import RegisterRows
+from storage.command.journal import JournalRows
 from storage.command.rows import SQL
 from storage.command.tasks import ClosureRows, TaskRows, UnitRows
-from storage.command.work import JournalRows, UserRows, WorkRows
+from storage.command.work import LiveRows, UserRows, WorkRows
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
 
 
-class PostgresTx(
-    IncidentRows, AlarmRows, TaskRows, UnitRows, ClosureRows, WorkRows, JournalRows, UserRows, RegisterRows, DeviceAccessRows,
-):
+class PostgresTx(IncidentRows, AlarmRows, TaskRows, UnitRows, ClosureRows, WorkRows, JournalRows, UserRows, RegisterRows, DeviceAccessRows, LiveRows):
     """A `command_center.ports.Tx` on one connection inside a transaction."""
 
 

@@ -1,10 +1,10 @@
-"""Cursor, counters, idempotency keys, timers, journal, live events and users."""
+"""Cursor, counters, idempotency keys, timers, live events and users."""
 
 from __future__ import annotations
 
 import msgspec
 
-from command_center.model import Change, JournalEntry, User
+from command_center.model import Change, User
 from command_center.records import Timer, UserRecord
 from storage.batch import clean
 from storage.command.rows import SQL, Part, jsonb, params, struct
@@ -49,23 +49,7 @@ class WorkRows(Part):
         return [struct(Timer, row) for row in await self._all("due_timers", values)]
 
 
-class JournalRows(Part):
-    async def add_journal(self, entry: JournalEntry) -> int:
-        row = await self._one(
-            "add_journal",
-            params(
-                entry,
-                before=None if entry.before is None else jsonb(entry.before),
-                after=None if entry.after is None else jsonb(entry.after),
-            ),
-        )
-        assert row is not None
-        return int(row["seq"])
-
-    async def journal(self, entity: str, entity_id: str, limit: int, before: int | None) -> list[JournalEntry]:
-        values = {"entity": entity, "entity_id": entity_id, "limit": limit, "before": before}
-        return [struct(JournalEntry, row) for row in await self._all("list_journal", values)]
-
+class LiveRows(Part):
     async def add_live(self, change: Change) -> int:
         row = await self._one("add_live", params(change))
         assert row is not None

@@ -34,6 +34,7 @@ from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, 
 from rules.transitions import Condition, Transition
 from storage.memory.registers import MemoryRegisters, RegisterState
 from storage.memory.device_access import AccessMemory, DeviceAccessMemory
+from storage.memory.journal import JournalPart
 
 replace = msgspec.structs.replace
 
@@ -95,7 +96,9 @@ class MemoryStore:
             raise Unavailable("the database is down")
 
 
-class _MemoryTx(MemoryRegisters, DeviceAccessMemory):
+class _MemoryTx(MemoryRegisters, DeviceAccessMemory, JournalPart):
+    _s: _State
+
     def __init__(self, state: _State) -> None:
         self._s = state
         self._registers = state.registers
@@ -310,21 +313,6 @@ class _MemoryTx(MemoryRegisters, DeviceAccessMemory):
         now = {"machine": machine_us, "city": city_us}
         due = [t for t in self._s.timers.values() if t.due_us <= now[t.clock]]
         return sorted(due, key=lambda t: (t.due_us, t.timer_id))[:limit]
-
-    async def add_journal(self, entry: JournalEntry) -> int:
-        seq = len(self._s.journal) + 1
-        self._s.journal.append(replace(entry, seq=seq))
-        return seq
-
-    async def journal(self, entity: str, entity_id: str, limit: int, before: int | None) -> list[JournalEntry]:
-        found = [
-            e
-            for e in reversed(self._s.journal)
-            if (not entity or e.entity == entity)
-            and (not entity_id or e.entity_id == entity_id)
-            and (before is None or e.seq < before)
-        ]
-        return found[:limit]
 
     async def add_live(self, change: Change) -> int:
         self._s.live_count += 1

@@ -39,18 +39,6 @@ SELECT * FROM timer
  WHERE (clock = 'machine' AND due_at <= %(machine_at)s) OR (clock = 'city' AND due_at <= %(city_at)s)
  ORDER BY due_at, timer_id LIMIT %(limit)s;
 
--- add_journal: Append-only.
-INSERT INTO journal (at, machine_at, actor, on_behalf_of, entity, entity_id, action, before, after, reason)
-VALUES (%(at)s, %(machine_at)s, %(actor)s, %(on_behalf_of)s, %(entity)s, %(entity_id)s, %(action)s, %(before)s, %(after)s,
-        %(reason)s)
-RETURNING seq;
-
--- list_journal: Newest first.
-SELECT * FROM journal
- WHERE (%(entity)s = '' OR entity = %(entity)s) AND (%(entity_id)s = '' OR entity_id = %(entity_id)s)
-   AND (%(before)s::bigint IS NULL OR seq < %(before)s)
- ORDER BY seq DESC LIMIT %(limit)s;
-
 -- add_live: A numbered event for screens.
 INSERT INTO live_event (channel, at, kind, id, rev, data)
 VALUES (%(channel)s, %(at)s, %(kind)s, %(id)s, %(rev)s, %(data)s) RETURNING seq;

@@ -11,6 +11,7 @@ import pytest
 
 from citybrain_testing.command import START_US, a_unit, node, river
 from citybrain_testing.command_store import command_store
+from command_center import chain
 from command_center.machines import RequestState
 from command_center.model import (
     Change,
@@ -352,7 +353,10 @@ def test_journal_and_live_events_are_numbered_in_order(run: Run) -> None:
             numbers = [await tx.add_journal(replace(entry, entity_id=f"I-{n}")) for n in range(3)]
             assert numbers == sorted(set(numbers))
             [newest, _] = await tx.journal("incident", "", 2, None)
-            assert newest == replace(entry, entity_id="I-2", seq=numbers[2])
+            assert newest == replace(
+                entry, entity_id="I-2", seq=numbers[2], prev_hash=newest.prev_hash, hash=newest.hash
+            )
+            assert chain.verify(await tx.journal_walk(0, 9)) == []
             assert [e.seq for e in await tx.journal("", "", 9, numbers[1])] == [numbers[0]]
             assert [e.entity_id for e in await tx.journal("incident", "I-1", 9, None)] == ["I-1"]
             seqs = [await tx.add_live(replace(change, channel=c)) for c in ("task", "incident", "task")]

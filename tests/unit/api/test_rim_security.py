@@ -176,6 +176,8 @@ MAY = {  # (method, path, body) -> users who are not refused
     ("GET", "/api/v1/tasks", None): set(USERS) - {"vendor1", "met", "gone"},
     ("GET", "/api/v1/units", None): set(USERS) - {"vendor1", "met", "gone"},
     ("GET", "/api/v1/journal", None): {"analyst1", "leader1", "admin"},
+    ("GET", "/api/v1/audit/head", None): {"admin"},
+    ("GET", "/api/v1/audit/verify", None): set(),
     ("GET", "/api/v1/plans", None): {"analyst1", "leader1", "admin"},
     ("GET", "/api/v1/rules", None): {"analyst1", "leader1", "admin"},
     ("GET", "/api/v1/devices/gauge-1", None): set(USERS) - {"gone"},

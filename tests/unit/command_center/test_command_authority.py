@@ -12,6 +12,7 @@ from command_center.model import SYSTEM, Actor, Role
 VENDOR = Actor(username="vendor1", roles=frozenset({Role.VENDOR}), vendor="acme")
 ANALYST = Actor(username="analyst1", roles=frozenset({Role.ANALYST}))
 MET = Actor(username="met", roles=frozenset({Role.MET}))
+AUDITOR = Actor(username="auditor1", roles=frozenset({Role.AUDITOR}))
 NOBODY = Actor(username="nobody")
 
 MAY = {
@@ -23,7 +24,9 @@ MAY = {
     Action.RESPOND: {"duty1", "leader1", "unit-1"},
     Action.CHECK_TASK: {"duty1", "leader1"},
     Action.SET_THRESHOLD: {"leader1"},
-    Action.JOURNAL: {"leader1", "analyst1", "admin"},
+    Action.JOURNAL: {"leader1", "analyst1", "admin", "auditor1"},
+    Action.AUDIT_HEAD: {"admin", "auditor1"},
+    Action.AUDIT_VERIFY: {"auditor1"},
     Action.USERS: {"admin"},
     Action.REGISTER_DEVICE: {"admin", "vendor1"},
     Action.READ_ALARMS: {"duty1", "leader1", "unit-1", "analyst1", "admin"},
@@ -32,7 +35,7 @@ MAY = {
 
 @pytest.mark.parametrize("action", MAY, ids=lambda a: a.name)
 def test_exactly_these_may(action: Action) -> None:
-    for actor in (DUTY1, LEADER, ADMIN, VENDOR, ANALYST, MET, NOBODY, responder("unit-1")):
+    for actor in (DUTY1, LEADER, ADMIN, VENDOR, ANALYST, MET, AUDITOR, NOBODY, responder("unit-1")):
         if actor.username in MAY[action]:
             require(actor, action)
         else:

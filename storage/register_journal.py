@@ -1,0 +1,55 @@
+"""What changed in the register of devices, as rows of the same journal that people's acts are in.
+
+The chain has one head, so this takes the lock of the command side's write transactions; the order is registry first, then
+that lock. Whoever holds that lock and calls the register on another connection would wait for himself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from command_center.model import JournalEntry
+from devices.clock import Clock
+from storage.command.journal import ChainWriter
+from storage.command.rows import SQL
+from storage.database import Connection, Row
+
+ENTITY = "device"
+
+
+async def journal_devices(
+    conn: Connection,
+    clock: Clock,
+    known: Mapping[str, Row],
+    after: Mapping[str, dict[str, Any] | None],
+    *,
+    author: str,
+    reason: str,
+) -> None:
+    """One row per device that differs from what was `known`; None in `after`: it was taken out. In the caller's transaction."""
+    at_us, machine_us = clock.city_us(), clock.machine_us()
+    entries = []
+    for device_id, document in after.items():
+        row = known.get(device_id)
+        before = row["document"] if row is not None and not row["removed"] else None
+        if before == document:
+            continue
+        entries.append(
+            JournalEntry(
+                seq=0,
+                at_us=at_us,
+                machine_us=machine_us,
+                actor=author,
+                on_behalf_of="",
+                entity=ENTITY,
+                entity_id=device_id,
+                action="remove" if document is None else "register" if before is None else "change",
+                before=before,
+                after=document,
+                reason=reason,
+            )
+        )
+    if entries:
+        await conn.execute(SQL["lock_writes"])
+        await ChainWriter(conn).append(entries)
