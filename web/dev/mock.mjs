@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
+import { registers } from "./mock-registers.mjs";
 
 const PORT = Number(process.argv[2] ?? 8123);
 const DIST = new URL("../dist", import.meta.url).pathname;
@@ -190,9 +191,20 @@ createServer((request, response) => {
   const url = new URL(request.url, "http://mock");
   const answer = (status, body, type = "application/json") => { response.writeHead(status, { "Content-Type": type, "Content-Security-Policy": CSP }); response.end(body); };
   if (url.pathname.startsWith("/api/")) {
-    let text = "";
-    request.on("data", (chunk) => (text += chunk));
-    request.on("end", () => answer(200, JSON.stringify(request.method === "POST" ? post(url.pathname, text ? JSON.parse(text) : {}) : get(url.pathname, url.searchParams))));
+    const chunks = [];
+    request.on("data", (chunk) => chunks.push(chunk));
+    request.on("end", () => {
+      const body = Buffer.concat(chunks);
+      const found = registers(request.method, url, request.headers, body);
+      if (found !== null) {
+        const [status, value, headers = {}] = found;
+        const raw = Buffer.isBuffer(value) || status === 204;
+        response.writeHead(status, { "Content-Type": status >= 400 ? "application/problem+json" : "application/json", "Content-Security-Policy": CSP, ...headers });
+        return response.end(raw ? value : JSON.stringify(value));
+      }
+      const text = body.toString();
+      answer(200, JSON.stringify(request.method === "POST" ? post(url.pathname, text ? JSON.parse(text) : {}) : get(url.pathname, url.searchParams)));
+    });
     return;
   }
   const path = extname(url.pathname) ? url.pathname : `${url.pathname === "/" ? "/login" : url.pathname}.html`;
