@@ -4,7 +4,8 @@ import { gzipSync } from "node:zlib";
 import { defineConfig } from "vite";
 import type { Plugin } from "vite";
 
-/** Four pages, one build: wall and desk share a bundle, field and login are small. Everything is served by us. */
+/** One build: wall and desk share a bundle, the office pages share theirs, field and login are small. Everything is served by us. */
+const PAGES = ["wall", "desk", "field", "login", "duty", "admin"];
 const page = (name: string): string => resolve(import.meta.dirname, `${name}.html`);
 
 /** A `.gz` beside each text file: the server sends it as it is. */
@@ -33,6 +34,6 @@ export default defineConfig({
     assetsDir: "assets",
     emptyOutDir: true,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: { wall: page("wall"), desk: page("desk"), field: page("field"), login: page("login") } },
+    rollupOptions: { input: Object.fromEntries(PAGES.map((name) => [name, page(name)])) },
   },
 });

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
+import { officeMock } from "./mock_duty.mjs";
 
 const PORT = Number(process.argv[2] ?? 8123);
 const DIST = new URL("../dist", import.meta.url).pathname;
@@ -186,13 +187,21 @@ function get(path, query) {
   return { items: [], next: null };
 }
 
+const dutyMock = officeMock(now);
 createServer((request, response) => {
   const url = new URL(request.url, "http://mock");
   const answer = (status, body, type = "application/json") => { response.writeHead(status, { "Content-Type": type, "Content-Security-Policy": CSP }); response.end(body); };
   if (url.pathname.startsWith("/api/")) {
     let text = "";
     request.on("data", (chunk) => (text += chunk));
-    request.on("end", () => answer(200, JSON.stringify(request.method === "POST" ? post(url.pathname, text ? JSON.parse(text) : {}) : get(url.pathname, url.searchParams))));
+    request.on("end", () => {
+      // Duty and administration know several people at once: the cookie says who asks.
+      const who = /cb_mock=([\w-]+)/.exec(request.headers.cookie ?? "")?.[1] ?? user.username;
+      const found = dutyMock(request.method, url.pathname, url.searchParams, text ? JSON.parse(text) : {}, { ...user, username: who }, (name) => response.setHeader("Set-Cookie", `cb_mock=${name}; Path=/; HttpOnly; SameSite=Strict`));
+      if (found?.problem) return answer(found.problem.status, JSON.stringify(found.problem), "application/problem+json");
+      if (found !== undefined) return answer(200, JSON.stringify(found));
+      answer(200, JSON.stringify(request.method === "POST" ? post(url.pathname, text ? JSON.parse(text) : {}) : get(url.pathname, url.searchParams)));
+    });
     return;
   }
   const path = extname(url.pathname) ? url.pathname : `${url.pathname === "/" ? "/login" : url.pathname}.html`;

@@ -30,7 +30,19 @@ export interface Session {
   csrf: string;
 }
 
+/** What a request may carry beside its path. */
+export interface RequestOptions {
+  body?: unknown;
+  /** A file, sent as it is. */
+  file?: Blob;
+  key?: string;
+  /** The revision that was read: another one means that somebody else was faster. */
+  ifMatch?: number | string;
+  timeoutMs?: number;
+}
+
 const TIMEOUT_MS = 15_000;
+const FILE_TIMEOUT_MS = 180_000; // a large file over a weak office line, then a dry run of it
 
 /** A random key of 128 bits; `crypto.randomUUID` needs HTTPS, this does not. */
 export function newKey(): string {
@@ -47,15 +59,29 @@ export class Api {
   ) {}
 
   get<T>(path: string): Promise<T> {
-    return this.send<T>("GET", path, undefined, undefined);
+    return this.request<T>("GET", path);
   }
 
   post<T>(path: string, body: unknown = {}, key: string = newKey()): Promise<T> {
-    return this.send<T>("POST", path, body, key);
+    return this.request<T>("POST", path, { body, key });
   }
 
-  delete(path: string): Promise<void> {
-    return this.send<void>("DELETE", path, undefined, newKey());
+  put<T>(path: string, body: unknown, ifMatch?: number | string): Promise<T> {
+    return this.request<T>("PUT", path, { body, key: newKey(), ...(ifMatch === undefined ? {} : { ifMatch }) });
+  }
+
+  delete(path: string, options: RequestOptions = {}): Promise<void> {
+    return this.request<void>("DELETE", path, { key: newKey(), ...options });
+  }
+
+  upload<T>(path: string, file: Blob): Promise<T> {
+    return this.request<T>("POST", path, { file, key: newKey(), timeoutMs: FILE_TIMEOUT_MS });
+  }
+
+  /** A file of the server and the name that it gave it. */
+  async download(path: string): Promise<{ blob: Blob; filename: string }> {
+    const response = await this.fetched("GET", path, { timeoutMs: FILE_TIMEOUT_MS });
+    return { blob: await response.blob(), filename: filenameOf(response.headers.get("Content-Disposition") ?? "", path) };
   }
 
   async login(username: string, password: string): Promise<Session> {
@@ -84,22 +110,41 @@ export class Api {
     return items;
   }
 
-  private async send<T>(method: string, path: string, body: unknown, key: string | undefined): Promise<T> {
+  async request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
+    const response = await this.fetched(method, path, options);
+    if (response.status === 204) return undefined as T;
+    return (await response.json()) as T;
+  }
+
+  private async fetched(method: string, path: string, options: RequestOptions): Promise<Response> {
     const headers: Record<string, string> = { Accept: "application/json" };
     if (method !== "GET") headers["X-CSRF-Token"] = this.csrf;
-    if (key !== undefined) headers["Idempotency-Key"] = key;
-    if (body !== undefined) headers["Content-Type"] = "application/json";
-    const init: RequestInit = { method, headers, credentials: "same-origin", signal: timeout(TIMEOUT_MS) };
-    if (body !== undefined) init.body = JSON.stringify(body);
+    if (options.key !== undefined) headers["Idempotency-Key"] = options.key;
+    if (options.ifMatch !== undefined) headers["If-Match"] = `"${options.ifMatch}"`;
+    const init: RequestInit = { method, headers, credentials: "same-origin", signal: timeout(options.timeoutMs ?? TIMEOUT_MS) };
+    if (options.file !== undefined) {
+      headers["Content-Type"] = "application/octet-stream";
+      init.body = options.file;
+    } else if (options.body !== undefined) {
+      headers["Content-Type"] = "application/json";
+      init.body = JSON.stringify(options.body);
+    }
     const response = await this.fetcher(path, init).catch((error: unknown) => {
       const slow = error instanceof DOMException && error.name === "AbortError";
       throw new ApiError(0, { status: 0, type: slow ? "timeout" : "network", title: String(error) });
     });
     if (response.status === 401 && path !== "/api/v1/sessions") this.onUnauthorised();
     if (!response.ok) throw new ApiError(response.status, await problemOf(response));
-    if (response.status === 204) return undefined as T;
-    return (await response.json()) as T;
+    return response;
   }
+}
+
+/** The name in a Content-Disposition header, RFC 5987 first; else the end of the path. */
+export function filenameOf(disposition: string, path: string): string {
+  const extended = /filename\*=UTF-8''([^;]+)/i.exec(disposition)?.[1];
+  if (extended !== undefined) return decodeURIComponent(extended);
+  const plain = /filename="?([^";]+)"?/i.exec(disposition)?.[1];
+  return plain ?? (path.split("?")[0] ?? "").split("/").at(-1) ?? "download";
 }
 
 async function problemOf(response: Response): Promise<Problem> {

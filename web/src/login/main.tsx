@@ -11,7 +11,7 @@ const api = new Api();
 /** Only a path of ours: a foreign address in `next` must not receive a fresh login. */
 function destination(roles: string[]): string {
   const next = new URLSearchParams(location.search).get("next");
-  if (next !== null && /^\/(wall|desk|field)(\?|$)/.test(next)) return next;
+  if (next !== null && /^\/(wall|desk|field|registers|duty|admin)(\?|#|$)/.test(next)) return next;
   return roles.includes("responder") ? "/field" : "/wall";
 }
 

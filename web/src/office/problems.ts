@@ -1,0 +1,43 @@
+/** Errors of the server as a form needs them: a sentence per field, and one for the whole. */
+
+import { ApiError } from "../core/api";
+import { explain, own } from "../core/i18n";
+
+interface FieldProblem {
+  field?: string;
+  column?: string;
+  key?: string;
+  expected?: string;
+  got?: unknown;
+  zh?: string;
+  en?: string;
+}
+
+export interface Refusal {
+  /** One sentence for the top of the form. */
+  summary: string;
+  /** By field key. `values.phone`, `body.values.phone` and `phone` are one field. */
+  fields: Map<string, string>;
+  /** Errors of fields that no form shows. */
+  other: string[];
+}
+
+export const fieldKey = (path: string): string => path.replace(/^body\./, "").replace(/^values\./, "");
+
+export function refusalOf(error: unknown, known: readonly string[] = []): Refusal {
+  const refusal: Refusal = { summary: explain(error), fields: new Map(), other: [] };
+  if (!(error instanceof ApiError) || !Array.isArray(error.problem.errors)) return refusal;
+  for (const item of error.problem.errors as FieldProblem[]) {
+    const key = fieldKey(item.field ?? item.column ?? item.key ?? "");
+    const words = own(item.zh ?? "", item.en ?? "") || item.expected || "";
+    const place = known.find((name) => key === name || key.startsWith(`${name}.`) || key.startsWith(`${name}[`));
+    if (place === undefined) refusal.other.push(key === "" ? words : `${key}: ${words}`);
+    else refusal.fields.set(place, [refusal.fields.get(place), words].filter((part) => part !== undefined && part !== "").join("; "));
+  }
+  return refusal;
+}
+
+/** Somebody else changed it since we read it. */
+export function isConflict(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 409 || error.status === 412);
+}
