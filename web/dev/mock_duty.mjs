@@ -91,8 +91,8 @@ export function officeMock(now) {
   const note = (actor, entity, entity_id, action, before, after, reason = "") => { const row = { seq: journal.length + 1, at_us: now(), machine_us: machine(), actor, on_behalf_of: "", entity, entity_id, action, before, after, reason }; head = createHash("sha256").update(head + JSON.stringify(row)).digest("hex"); journal.push({ ...row, hash: head }); };
   for (let i = 0; i < 60; i += 1) note(["duty1", "leader1", "security1", "system"][i % 4], ["alarm", "user", "shift", "task"][i % 4], ["a1b2c3d4e5f60001", "duty3", "S-0004", "I-20190809-001-T01"][i % 4], ["ack", "changed", "created", "issued"][i % 4], i % 4 === 1 ? { roles: ["operator"] } : null, i % 4 === 1 ? { roles: ["operator", "leader"] } : { state: "x" }, i % 5 === 0 ? "台风防御" : "");
 
-  const ROUTES = { receive: "RECEIVED", report: "REPORTED", check: "CHECKED", close: "CLOSED", recall: "RECALLED" };
-  const SOURCES = { receive: ["ISSUED"], report: ["RECEIVED", "IN_PROGRESS", "RETURNED"], check: ["REPORTED", "CHECKED"], close: ["CHECKED"], recall: ["ISSUED", "RECEIVED", "IN_PROGRESS", "REPORTED", "RETURNED"] };
+  const ROUTES = { receive: "RECEIVED", report: "REPORTED", check: "CHECKED", return: "RETURNED", close: "CLOSED", recall: "RECALLED" };
+  const SOURCES = { receive: ["ISSUED"], report: ["RECEIVED", "IN_PROGRESS", "RETURNED"], check: ["REPORTED"], return: ["REPORTED", "CHECKED"], close: ["CHECKED"], recall: ["ISSUED", "RECEIVED", "IN_PROGRESS", "REPORTED", "RETURNED"] };
   /** Answers, or undefined for a path that is not ours. `cookie` names who is logged in. */
   return function answer(method, path, query, body, me, setMe) {
     const part = path.split("/").slice(3);
@@ -156,7 +156,7 @@ export function officeMock(now) {
       const i = instructions.get(second);
       const a = i.addressees.find((one) => one.n === body.n);
       if (!a || !SOURCES[third].includes(a.state)) return fail(409, "illegal-transition", `instruction ${second} cannot take "${third}"`);
-      a.state = third === "check" && body.passed === false ? "RETURNED" : ROUTES[third];
+      a.state = ROUTES[third];
       a.state_zh = OZ[a.state];
       if (third === "report") a.report = body.comment;
       i.timeline.push({ at_us: now(), actor, kind: a.state.toLowerCase(), text_zh: `${actor} ${a.name} ${OZ[a.state]}${body.comment ? "：" + body.comment : ""}`, text_en: `${actor}: ${a.name} ${a.state}`, n: a.n });

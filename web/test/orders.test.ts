@@ -8,16 +8,18 @@ const flood = { username: "flood", roles: ["responder"], unit_id: "unit-flood-1"
 const one = (state: string, kind = "user", id = "duty1"): Addressee => ({ n: 1, kind, id, name: id, state, state_zh: "", report: "", overdue: false, received_us: null, reported_us: null, changed_us: 0 });
 const order = (addressees: Addressee[], extra: Partial<Order> = {}): Order =>
   ({ instruction_id: "P1", text: "", issued_by: "leader1", issued_us: 0, due_us: 100, open: true, addressees, timeline: [], ...extra }) as unknown as Order;
-const steps = (state: string, user: Parameters<typeof stepsOf>[2], kind = "user", id = "duty1"): string[] => stepsOf(order([]), one(state, kind, id), user);
+const steps = (state: string, user: Parameters<typeof stepsOf>[2], kind = "user", id = "duty1"): string[] => stepsOf(one(state, kind, id), user);
 
 describe("the buttons of an instruction", () => {
   it("let the addressee sign for it and report, and nobody else in his place", () => {
     expect(["ISSUED", "RECEIVED", "IN_PROGRESS", "RETURNED", "REPORTED", "CHECKED", "CLOSED"].map((state) => steps(state, duty))).toEqual([["receive"], ["report"], ["report"], ["report"], [], [], []]);
     expect(steps("ISSUED", { username: "duty2", roles: ["operator"] })).toEqual([]);
+    expect(steps("REPORTED", { username: "x", roles: ["analyst"] })).toEqual([]);
   });
 
-  it("let the one who issued it check, return, close and recall", () => {
+  it("let the desk check, return and close what others reported, and leaders recall", () => {
     expect(["ISSUED", "REPORTED", "CHECKED", "CLOSED", "RECALLED"].map((state) => steps(state, leader))).toEqual([["recall"], ["check", "return", "recall"], ["return", "close"], [], []]);
+    expect(steps("REPORTED", { username: "duty2", roles: ["operator"] })).toEqual(["check", "return"]);
   });
 
   it("let a unit answer its own, and the desk for those who report by telephone", () => {

@@ -14,6 +14,7 @@ import { postWord } from "./ShiftDialog";
 import { useLoaded } from "./data";
 import { grouped, isOpen, signsNext } from "./handover";
 import { listOf, nameOf, optionsOf, usePeople } from "./people";
+import { atDesk } from "./rights";
 import { DAY_US, HOUR_US } from "./roster";
 import type { Post, Shift } from "./roster";
 import type { Handover, OpenItem, Person, Signature } from "./types";
@@ -36,7 +37,7 @@ export function Handovers({ office }: { office: Office }) {
     <div class="split">
       <section class="list" aria-label={t("duty.handovers")}>
         <header>
-          <button type="button" class="button primary" data-testid="draft-handover" onClick={() => setDrafting(true)}>
+          <button type="button" class="button primary" data-testid="draft-handover" disabled={!atDesk(office.user)} onClick={() => setDrafting(true)}>
             {t("duty.draftHandover")}
           </button>
         </header>
@@ -93,7 +94,7 @@ function Sheet({ office, handover, posts, people, onChanged }: { office: Office;
   const me = office.user.username;
   const mine = signsNext(handover, me);
   // Somebody else of the desk may take over in place of the one who was named, with a reason.
-  const stands = handover.state === "SIGNED_OUT" && !mine && handover.from_user !== me && (office.user.roles.includes("operator") || office.user.roles.includes("leader"));
+  const stands = handover.state === "SIGNED_OUT" && !mine && handover.from_user !== me && atDesk(office.user);
   const path = `/api/v1/duty/handovers/${encodeURIComponent(handover.handover_id)}`;
   const sign = async (): Promise<void> => {
     setBusy(true);
@@ -110,13 +111,14 @@ function Sheet({ office, handover, posts, people, onChanged }: { office: Office;
     <section class="detail sheet" data-testid="handover-sheet" data-handover={handover.handover_id} data-state={handover.state}>
       <header class="sheet-head">
         <div>
-          <h2>{t("duty.handoverTitle", { post: postWord(posts, handover.post) })}</h2>
+          <h2>
+            {t("duty.handoverTitle", { post: postWord(posts, handover.post) })} <StateTag handover={handover} />
+          </h2>
           <p class="dim">
             {handover.handover_id} · {t("duty.asOf", { t: dayHm(handover.created_us) })}
             {handover.area === "" ? "" : ` · ${office.areas.path(handover.area)}`}
           </p>
         </div>
-        <StateTag handover={handover} />
         <span class="spring" />
         <button type="button" class="button" onClick={() => window.print()} data-testid="print">
           {t("duty.print")}

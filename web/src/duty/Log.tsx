@@ -10,6 +10,7 @@ import type { Office } from "../office/session";
 import { toast } from "../office/toast";
 import { useLoaded } from "./data";
 import { nameOf, usePeople } from "./people";
+import { atDesk } from "./rights";
 import { DAY_US, dayStart, isoDay, parsed } from "./roster";
 import type { LogEntry } from "./types";
 
@@ -23,6 +24,7 @@ export function Log({ office }: { office: Office }) {
   const [kind, setKind] = useState("");
   const [correcting, setCorrecting] = useState<LogEntry | null>(null);
   const people = usePeople(office);
+  const writes = atDesk(office.user);
   const log = useLoaded(() => office.api.get<{ items: LogEntry[] }>(`/api/v1/duty/log?limit=500&day=${day.replaceAll("-", "")}`), [office, day]);
   const entries = useMemo(() => [...(log.value?.items ?? [])].sort((a, b) => b.at_us - a.at_us || (a.entry_id < b.entry_id ? 1 : -1)), [log.value]);
   const corrected = new Map(entries.filter((entry) => entry.corrects !== "").map((entry) => [entry.corrects, entry.entry_id]));
@@ -34,7 +36,7 @@ export function Log({ office }: { office: Office }) {
   };
   return (
     <div class="log">
-      <Composer
+      {writes ? (<Composer
         key={correcting?.entry_id ?? ""}
         office={office}
         correcting={correcting}
@@ -44,7 +46,7 @@ export function Log({ office }: { office: Office }) {
           setDay(isoDay(office.clock.nowUs()));
           void log.reload();
         }}
-      />
+      />) : null}
       <header class="log-tools">
         <div class="segments">
           <button type="button" class="button" aria-label={t("duty.earlier")} onClick={() => step(-1)}>
@@ -93,7 +95,7 @@ export function Log({ office }: { office: Office }) {
                 </div>
                 <small class="author">{entry.auto ? t("duty.bySystem") : nameOf(people, entry.actor)}</small>
                 <small class="number">{entry.entry_id}</small>
-                <button type="button" class="button small quiet no-print" disabled={entry.auto} onClick={() => setCorrecting(entry)} data-testid={`correct-${entry.entry_id}`}>
+                <button type="button" class="button small quiet no-print" disabled={entry.auto || !writes} onClick={() => setCorrecting(entry)} data-testid={`correct-${entry.entry_id}`}>
                   {t("duty.correct")}
                 </button>
               </li>

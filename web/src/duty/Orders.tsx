@@ -113,9 +113,7 @@ function OrderSheet({ office, brief, now, onChanged }: { office: Office; brief: 
   const order = whole.value !== null && whole.value.rev >= brief.rev ? whole.value : { ...brief, timeline: whole.value?.timeline ?? [] };
   const late = overdueBy(order, now);
   const take = async (step: Step, one: Addressee, comment: string): Promise<void> => {
-    // `return` is a check that found it undone.
-    const body = step === "check" || step === "return" ? { n: one.n, passed: step === "check", comment } : { n: one.n, comment };
-    await office.api.post(`${path}/${step === "return" ? "check" : step}`, body);
+    await office.api.post(`${path}/${step}`, { n: one.n, comment });
     toast(t("duty.stepDone", { s: t(STEP_WORDS[step]) }));
     onChanged();
     await whole.reload();
@@ -171,7 +169,7 @@ function OrderSheet({ office, brief, now, onChanged }: { office: Office; brief: 
               </p>
             )}
             <div class="steps">
-              {stepsOf(order, one, office.user).map((step, index) => (
+              {stepsOf(one, office.user).map((step, index) => (
                 <button
                   key={step}
                   type="button"

@@ -15,6 +15,7 @@ import type { ShiftDraft } from "./ShiftDialog";
 import { useLoaded } from "./data";
 import { PERSON_TYPE, SHIFT_TYPE, tintOf } from "./marks";
 import { listOf, merged, usePeople } from "./people";
+import { mayPlan } from "./rights";
 import { DAY_US, HOUR_US, dayStart, gridOf, isoDay, moved, onDay, parsed, personOf, spanOf } from "./roster";
 import type { Cell, Post, Row, Shift, Span } from "./roster";
 
@@ -46,6 +47,7 @@ export function Roster({ office }: { office: Office }) {
   const add = (row: Pick<Row, "post" | "area">, from: number, to: number, username = ""): void =>
     setOpen({ kind: "shift", draft: { shift_id: "", post: row.post.post, area: row.area, username, name: "", phone: "", from_us: from, to_us: to, rev: 0 } });
   const first = posts.value?.[0];
+  const plans = mayPlan(office.user);
   return (
     <div class="roster">
       <header class="roster-tools">
@@ -77,13 +79,16 @@ export function Roster({ office }: { office: Office }) {
           <span class="complete">{t("duty.complete")}</span>
         ) : null}
         <span class="spring" />
-        <a class="button" href="/registers#/import/shift" data-testid="import-roster">
-          {t("duty.import")}
-        </a>
-        <button type="button" class="button" data-testid="rotation" disabled={first === undefined} onClick={() => setOpen({ kind: "rotation" })}>
+        {plans ? null : <span class="dim">{t("duty.planners")}</span>}
+        {plans ? (
+          <a class="button" href="/registers#/import/shift" data-testid="import-roster">
+            {t("duty.import")}
+          </a>
+        ) : null}
+        <button type="button" class="button" data-testid="rotation" disabled={first === undefined || !plans} onClick={() => setOpen({ kind: "rotation" })}>
           {t("duty.rotation")}
         </button>
-        <button type="button" class="button primary" data-testid="add-shift" disabled={first === undefined} onClick={() => first !== undefined && add({ post: first, area: "" }, ...hoursFor(Math.max(dayStart(now), span.from)))}>
+        <button type="button" class="button primary" data-testid="add-shift" disabled={first === undefined || !plans} onClick={() => first !== undefined && add({ post: first, area: "" }, ...hoursFor(Math.max(dayStart(now), span.from)))}>
           {t("duty.addShift")}
         </button>
       </header>
@@ -125,6 +130,7 @@ const WEEKDAYS = { zh: "一二三四五六日", en: ["Mon", "Tue", "Wed", "Thu",
 
 function Grid({ office, rows, view, now, onAdd, onEdit, onMove }: GridProps) {
   const today = dayStart(now);
+  const plans = mayPlan(office.user);
   const days = rows[0]?.cells.map((cell) => cell.day_us) ?? [];
   const drop = (event: DragEvent, row: Row, cell: Cell, onto: Shift | null): void => {
     event.preventDefault();
@@ -171,7 +177,7 @@ function Grid({ office, rows, view, now, onAdd, onEdit, onMove }: GridProps) {
                     event.currentTarget.classList.add("over");
                   }}
                   onDragLeave={(event) => event.currentTarget.classList.remove("over")}
-                  onDrop={(event) => drop(event, row, cell, null)}
+                  onDrop={(event) => plans && drop(event, row, cell, null)}
                 >
                   <div class="cell">
                     {pieces(cell).map((piece) =>
@@ -179,7 +185,8 @@ function Grid({ office, rows, view, now, onAdd, onEdit, onMove }: GridProps) {
                         <button
                           key={piece.shift.shift_id}
                           type="button"
-                          draggable
+                          draggable={plans}
+                          disabled={!plans}
                           class={`shift p${tintOf(personOf(piece.shift))} ${piece.shift.to_us <= now ? "past" : ""}`}
                           title={`${piece.shift.name || piece.shift.username} ${hours(piece.shift)}`}
                           data-testid={`shift-${piece.shift.shift_id}`}
@@ -188,7 +195,7 @@ function Grid({ office, rows, view, now, onAdd, onEdit, onMove }: GridProps) {
                           onClick={() => onEdit(piece.shift)}
                           onDragStart={(event) => event.dataTransfer?.setData(SHIFT_TYPE, JSON.stringify({ shift: piece.shift, day: cell.day_us }))}
                           onDragOver={(event) => event.preventDefault()}
-                          onDrop={(event) => drop(event, row, cell, piece.shift)}
+                          onDrop={(event) => plans && drop(event, row, cell, piece.shift)}
                         >
                           <b>{piece.shift.name || piece.shift.username}</b>
                           <small>{hoursIn(piece.shift, cell.day_us)}</small>
@@ -198,6 +205,7 @@ function Grid({ office, rows, view, now, onAdd, onEdit, onMove }: GridProps) {
                           key={`gap${piece.gap.from_us}`}
                           type="button"
                           class="gap"
+                          disabled={!plans}
                           title={t("duty.gapHint", { from: hm(piece.gap.from_us), to: endHm(piece.gap.to_us) })}
                           data-testid={`gap-${row.post.post}-${isoDay(cell.day_us)}`}
                           data-walk={`${x},${y}`}
@@ -210,7 +218,7 @@ function Grid({ office, rows, view, now, onAdd, onEdit, onMove }: GridProps) {
                         </button>
                       ),
                     )}
-                    {cell.gaps.length === 0 ? (
+                    {cell.gaps.length === 0 && plans ? (
                       <button type="button" class="plus" aria-label={t("duty.addOn", { post: own(row.post.zh, row.post.en), day: isoDay(cell.day_us) })} data-walk={`${x},${y}`} onClick={() => onAdd(row, ...freeHours(cell))}>
                         +
                       </button>
@@ -222,7 +230,7 @@ function Grid({ office, rows, view, now, onAdd, onEdit, onMove }: GridProps) {
           ))}
         </tbody>
       </table>
-      {rows.length === 0 ? <p class="empty">{t("duty.noPosts")}</p> : <p class="dim hint">{t("duty.gridHint")}</p>}
+      {rows.length === 0 ? <p class="empty">{t("duty.noPosts")}</p> : plans ? <p class="dim hint">{t("duty.gridHint")}</p> : null}
     </div>
   );
 }

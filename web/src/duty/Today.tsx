@@ -13,6 +13,7 @@ import { signsNext } from "./handover";
 import { arranged, overdueBy, waitsFor } from "./orders";
 import type { Order } from "./orders";
 import { listOf, nameOf, usePeople } from "./people";
+import { atDesk } from "./rights";
 import { DAY_US, HOUR_US, gapsIn } from "./roster";
 import type { Post, Shift } from "./roster";
 import type { DutyGap, DutyNow, Handover, LogEntry, OnDuty } from "./types";
@@ -44,9 +45,9 @@ export function Today({ office, orders }: { office: Office; orders: Order[] }) {
             <p class="dim">{t("duty.chainHint")}</p>
           </div>
           <span class="spring" />
-          <button type="button" class="button" aria-pressed={clear} title={t("duty.phonesHint")} data-testid="phones" onClick={() => setClear(!clear)}>
+          {atDesk(office.user) ? (<button type="button" class="button" aria-pressed={clear} title={t("duty.phonesHint")} data-testid="phones" onClick={() => setClear(!clear)}>
             {t(clear ? "duty.phonesHide" : "duty.phonesShow")}
-          </button>
+          </button>) : null}
           <div class="today-area">
             <AreaPicker areas={office.areas} value={area} onChange={setArea} placeholder={t("duty.everywhere")} testid="duty-area" />
           </div>

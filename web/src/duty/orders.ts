@@ -1,6 +1,7 @@
 /** 批示: a leader's numbered instruction, one supervised task for each addressee. What each reader may do with it now. Pure. */
 
 import type { User } from "../core/types";
+import { atDesk } from "./rights";
 
 export interface Addressee {
   n: number;
@@ -57,12 +58,9 @@ const FROM: Record<Step, readonly string[]> = {
   close: ["CHECKED"],
   recall: ["ISSUED", "RECEIVED", "IN_PROGRESS", "REPORTED", "RETURNED"],
 };
-const ADDRESSEES_OWN: readonly Step[] = ["receive", "report"];
 const UNREPORTED = ["ISSUED", "RECEIVED", "IN_PROGRESS", "RETURNED"];
 
 export type Me = Pick<User, "username" | "roles" | "unit_id"> & { scope?: { organisations?: string[] } };
-
-const atDesk = (user: Me): boolean => user.roles.includes("operator") || user.roles.includes("leader");
 
 export function addressed(one: Addressee, user: Me): boolean {
   if (one.kind === "organisation") return user.scope?.organisations?.includes(one.id) === true;
@@ -71,12 +69,19 @@ export function addressed(one: Addressee, user: Me): boolean {
 
 /**
  * The buttons of one addressee's line, the likely one first. The addressee answers himself; the desk may answer for a unit or an
- * organisation that reports by telephone; the issuer and leaders check, close and recall. The server decides again.
+ * organisation that reports by telephone; the desk checks and closes, never its own report; leaders recall. The server decides again.
  */
-export function stepsOf(order: Order, one: Addressee, user: Me): Step[] {
-  const answers = addressed(one, user) || (one.kind !== "user" && atDesk(user));
-  const supervises = order.issued_by === user.username || user.roles.includes("leader");
-  return (Object.keys(FROM) as Step[]).filter((step) => FROM[step].includes(one.state) && (ADDRESSEES_OWN.includes(step) ? answers : supervises));
+export function stepsOf(one: Addressee, user: Me): Step[] {
+  const mine = addressed(one, user);
+  const may: Record<Step, boolean> = {
+    receive: mine || (one.kind !== "user" && atDesk(user)),
+    report: mine || (one.kind !== "user" && atDesk(user)),
+    check: !mine && atDesk(user),
+    return: !mine && atDesk(user),
+    close: !mine && atDesk(user),
+    recall: user.roles.includes("leader"),
+  };
+  return (Object.keys(FROM) as Step[]).filter((step) => may[step] && FROM[step].includes(one.state));
 }
 
 /** Steps that a text must go with: a report says what was done, a return and a recall say why. */
