@@ -8,7 +8,7 @@ const flood = { username: "flood", roles: ["responder"], unit_id: "unit-flood-1"
 const one = (state: string, kind = "user", id = "duty1"): Addressee => ({ n: 1, kind, id, name: id, state, state_zh: "", report: "", overdue: false, received_us: null, reported_us: null, changed_us: 0 });
 const order = (addressees: Addressee[], extra: Partial<Order> = {}): Order =>
   ({ instruction_id: "P1", text: "", issued_by: "leader1", issued_us: 0, due_us: 100, open: true, addressees, timeline: [], ...extra }) as unknown as Order;
-const steps = (state: string, user: Parameters<typeof stepsOf>[2], kind = "user", id = "duty1"): string[] => stepsOf(one(state, kind, id), user);
+const steps = (state: string, user: Parameters<typeof stepsOf>[1], kind = "user", id = "duty1"): string[] => stepsOf(one(state, kind, id), user);
 
 describe("the buttons of an instruction", () => {
   it("let the addressee sign for it and report, and nobody else in his place", () => {
