@@ -8,6 +8,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { registers } from "./mock-registers.mjs";
+import { officeMock } from "./mock_duty.mjs";
 
 const PORT = Number(process.argv[2] ?? 8123);
 const DIST = new URL("../dist", import.meta.url).pathname;
@@ -187,6 +188,7 @@ function get(path, query) {
   return { items: [], next: null };
 }
 
+const dutyMock = officeMock(now);
 createServer((request, response) => {
   const url = new URL(request.url, "http://mock");
   const answer = (status, body, type = "application/json") => { response.writeHead(status, { "Content-Type": type, "Content-Security-Policy": CSP }); response.end(body); };
@@ -203,6 +205,11 @@ createServer((request, response) => {
         return response.end(raw ? value : JSON.stringify(value));
       }
       const text = body.toString();
+      // Duty and administration know several people at once: the cookie says who asks.
+      const who = /cb_mock=([\w-]+)/.exec(request.headers.cookie ?? "")?.[1] ?? user.username;
+      const known = dutyMock(request.method, url.pathname, url.searchParams, text ? JSON.parse(text) : {}, { ...user, username: who }, (name) => response.setHeader("Set-Cookie", `cb_mock=${name}; Path=/; HttpOnly; SameSite=Strict`));
+      if (known?.problem) return answer(known.problem.status, JSON.stringify(known.problem), "application/problem+json");
+      if (known !== undefined) return answer(200, JSON.stringify(known));
       answer(200, JSON.stringify(request.method === "POST" ? post(url.pathname, text ? JSON.parse(text) : {}) : get(url.pathname, url.searchParams)));
     });
     return;
