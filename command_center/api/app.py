@@ -11,7 +11,16 @@ import random
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.routing import WebSocketRoute
 
-from command_center.api import command_routes, device_routes, layers, problems, register_routes, system_routes, device_access_routes, audit_routes
+from command_center.api import (
+    audit_routes,
+    command_routes,
+    device_access_routes,
+    device_routes,
+    layers,
+    problems,
+    register_routes,
+    system_routes,
+)
 from command_center.api.auth import LoginGuard, Sessions, require_session
 from command_center.api.deps import ApiDeps
 from command_center.api.idempotency import Replays

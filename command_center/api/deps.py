@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from command_center.device_access import DeviceAccess
 from command_center.audit import AuditService
+from command_center.device_access import DeviceAccess
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
 from command_center.registers.service import EntryRegister

@@ -9,8 +9,8 @@ from command_center.errors import Unavailable
 from command_center.ports import Tx
 from storage.command.device_access import DeviceAccessRows
 from storage.command.incidents import AlarmRows, IncidentRows
-from storage.command.registers import RegisterRows
 from storage.command.journal import JournalRows
+from storage.command.registers import RegisterRows
 from storage.command.rows import SQL
 from storage.command.tasks import ClosureRows, TaskRows, UnitRows
 from storage.command.work import LiveRows, UserRows, WorkRows
@@ -18,7 +18,19 @@ from storage.database import Database
 from storage.errors import DatabaseUnavailable
 
 
-class PostgresTx(IncidentRows, AlarmRows, TaskRows, UnitRows, ClosureRows, WorkRows, JournalRows, UserRows, RegisterRows, DeviceAccessRows, LiveRows):
+class PostgresTx(
+    IncidentRows,
+    AlarmRows,
+    TaskRows,
+    UnitRows,
+    ClosureRows,
+    WorkRows,
+    JournalRows,
+    UserRows,
+    RegisterRows,
+    DeviceAccessRows,
+    LiveRows,
+):
     """A `command_center.ports.Tx` on one connection inside a transaction."""
 
 

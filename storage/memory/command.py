@@ -32,9 +32,9 @@ from command_center.model import (
 from command_center.ports import Tx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
 from rules.transitions import Condition, Transition
-from storage.memory.registers import MemoryRegisters, RegisterState
 from storage.memory.device_access import AccessMemory, DeviceAccessMemory
 from storage.memory.journal import JournalPart
+from storage.memory.registers import MemoryRegisters, RegisterState
 
 replace = msgspec.structs.replace
 
