@@ -1,7 +1,7 @@
 """The first content of a tenant: an administrator in a real one, the whole demonstration district in one that is not.
 
 Everything goes through the registers that a person's import would use. Seeding twice changes nothing: users and
-passwords that exist stay, devices are written only if the register differs.
+passwords that exist stay, devices are written only if the register differs, and of the registers only what is not there yet.
 """
 
 from __future__ import annotations
@@ -11,17 +11,24 @@ import asyncio
 import msgspec
 import structlog
 
-from command_center.model import SYSTEM, Role, Unit, User
+from command_center.model import SYSTEM, Change, Role, User
+from command_center.records import UnitRecord
+from command_center.registers.register_target import RegisterTarget
+from command_center.registers.service import EntryRegister
+from command_center.registers.targets import ImportTarget, Row
+from command_center.registers.unit_target import UnitTarget
 from command_center.users import UserService
 from devices.clock import Clock
 from devices.models import load_models
-from devices.registry import Device
-from runtime.centre import build_centre
+from devices.registry import Device, Registry, RegistryData
+from runtime.centre import build_env, load_layers
 from runtime.credentials import CANARY_ID, BrokerCredentials
+from runtime.sealing import sealer_of
 from runtime.secrets import ServiceSecrets, password, read_json, write_json
 from runtime.settings import Settings
 from simulators.district import District, generate
 from simulators.placement import AREA
+from simulators.registers import register_rows
 from storage.command import PostgresStore
 from storage.database import Database
 from storage.features import FeatureStore
@@ -53,7 +60,7 @@ async def seed_admin(database: Database, settings: Settings, clock: Clock, secre
 
 
 async def seed_demo(database: Database, settings: Settings, clock: Clock, secrets: ServiceSecrets) -> None:
-    """The generated district: layers, devices with credentials, users with passwords, units."""
+    """The generated district: layers, devices with credentials, users with passwords, registers and units."""
     district = generate(settings.seed)
     # Side by side: hashing passwords takes threads, the rest waits for the database.
     async with asyncio.TaskGroup() as group:
@@ -61,7 +68,7 @@ async def seed_demo(database: Database, settings: Settings, clock: Clock, secret
         group.create_task(_users(database, settings, clock, users), name="users")
         group.create_task(_district_devices(database, settings, clock, secrets, district), name="devices")
         await _layers(database, clock, district)
-        await _units(database, clock, district)  # they stand on the roads of the layers
+        await _registers(database, clock, secrets, district)
     chain = [{"username": person["username"], "name": person["name"]} for person in district.duty_chain()]
     write_json(settings.data_dir / "duty.json", chain)
 
@@ -105,7 +112,26 @@ async def _users(database: Database, settings: Settings, clock: Clock, users: li
     await asyncio.gather(*(service.create(user, logins[user.username]) for user in missing))
 
 
-async def _units(database: Database, clock: Clock, district: District) -> None:
-    centre = await build_centre(database, clock)
-    for document in district.units():
-        await centre.register_unit(SYSTEM, msgspec.convert(document, Unit))
+async def _registers(database: Database, clock: Clock, secrets: ServiceSecrets, district: District) -> None:
+    """The district's registers and units, through the targets of an import. What somebody changed since stays changed."""
+    store = PostgresStore(database)
+    devices = RegistryData(revision=0, full=True, devices=district.devices(), datastreams=[])
+    env = build_env(await load_layers(database, clock), clock, Registry.from_data(devices))
+    register = EntryRegister(store=store, env=env, emit=_nobody, sealer=sealer_of(secrets))
+    for kind, documents in register_rows(district).items():
+        unit = kind == "unit"
+        target: ImportTarget = (
+            UnitTarget(store=store, env=env, emit=_nobody) if unit else RegisterTarget(register, kind)
+        )
+        rows = [msgspec.convert({"row": n, **document}, Row) for n, document in enumerate(documents, start=2)]
+        async with store.read() as tx:
+            standing = await tx.units() if unit else await tx.register_entries(kind, [row.entry_id for row in rows])
+        known = {one.unit.unit_id if isinstance(one, UnitRecord) else one.entry_id for one in standing}
+        missing = [row for row in rows if row.entry_id not in known]
+        if missing:
+            done = await target.commit(SYSTEM, missing, reason="first content of the tenant")
+            log.info("register_seeded", kind=kind, entries=done.created)
+
+
+def _nobody(_: Change) -> None:
+    """Nobody watches while a tenant is filled."""

@@ -34,6 +34,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     lon: Any = None
     lat: Any = None
     geometry: dict[str, Any] | None = None
+    home: str = ""  # area of who registers it: what is new and has no position belongs there
     row: int = 0  # in the file, where it came from one
     partial: bool = False
 
@@ -250,6 +251,8 @@ def _area(kind: Kind, one: Judged, entry: Entry, deepest: str, index: AreaIndex)
         kept = one.old is not None and (one.old.lon, one.old.lat) == (entry.lon, entry.lat)
         if one.old is not None and kept and one.old.area:
             return one.old.area
+        if kind.located == "no":
+            return one.draft.home if one.old is None else ""
         if not deepest and entry.lon is not None and index.has_polygons and kind.position_required:
             one.refuse(
                 "position",

@@ -19,7 +19,7 @@ from command_center.ports import Tx
 from command_center.registers.checks import Draft, Judged
 from command_center.registers.entries import Entry, has_personal, mask, organisation_of
 from command_center.registers.kinds import Kind
-from command_center.registers.service import EntryRegister, at_home
+from command_center.registers.service import EntryRegister, home_of
 from command_center.registers.targets import Committed, Field, Problem, Row
 from command_center.registers.values import Wrong, tidy
 from command_center.registers.writing import WrongValues, journal_name
@@ -112,7 +112,7 @@ class RegisterTarget:
     def _draft(self, actor: Actor, row: Row) -> Draft:
         values = dict(row.values)
         area = values.pop("area", None) if self._kind.group != "area" else None
-        draft = Draft(
+        return Draft(
             entry_id=row.entry_id,
             values=values,
             area=tidy(area or ""),
@@ -120,9 +120,9 @@ class RegisterTarget:
             lat=row.lat,
             geometry=row.geometry,
             row=row.row,
+            home=home_of(actor),
             partial=True,
         )
-        return at_home(self._kind, actor, draft)
 
     def _row(self, entry: Entry) -> Row:
         values = dict(entry.values)

@@ -196,7 +196,7 @@ class EntryRegister:
         async with self._working(actor) as work:
             if not draft.entry_id:
                 draft = replace(draft, entry_id=await self._next_id(work, what))
-            draft = at_home(what, actor, draft)
+            draft = replace(draft, home=home_of(actor))
             (one,) = await self.engine.judge(work.tx, what, [draft])
             if one.old is not None:
                 raise Conflict(f"{kind} {draft.entry_id!r} is registered already")
@@ -421,11 +421,9 @@ def may_write(actor: Actor) -> bool:
     return True
 
 
-def at_home(kind: Kind, actor: Actor, draft: Draft) -> Draft:
-    """What has no position and no area belongs to the area of who registers it, where he has exactly one."""
-    if kind.located == "no" and not draft.area and len(actor.scope.areas) == 1:
-        return replace(draft, area=actor.scope.areas[0])
-    return draft
+def home_of(actor: Actor) -> str:
+    """The area that somebody works in, where it is exactly one; else ""."""
+    return actor.scope.areas[0] if len(actor.scope.areas) == 1 else ""
 
 
 def _must_match(entry: Entry, rev: int) -> None:

@@ -88,18 +88,18 @@ class Engine:
 
     async def judge(self, tx: Tx, kind: Kind, drafts: Sequence[Draft]) -> list[Judged]:
         olds = await self.entries(tx, kind, [d.entry_id for d in drafts])
-        names = await self._names(tx, kind, drafts)
+        names = await self._names(tx, kind, drafts, olds)
         return judge(kind, drafts, olds, names, await self.areas.index(tx))
 
-    async def _names(self, tx: Tx, kind: Kind, drafts: Sequence[Draft]) -> Names:
+    async def _names(self, tx: Tx, kind: Kind, drafts: Sequence[Draft], olds: Mapping[str, Entry]) -> Names:
         """Everything that the drafts may point at; entries of the same file count for their own kind."""
         names = device_names(self.registry) if any(f.ref in DEVICE_KINDS for f in kind.refs()) else Names()
         wanted: dict[str, set[str]] = {}
         for ref in kind.refs():
             if ref.ref not in DEVICE_KINDS:
                 texts = wanted.setdefault(ref.ref, set())
-                for draft in drafts:
-                    texts.update(_texts(draft.values.get(ref.key)))
+                for values in (*(d.values for d in drafts), *(old.values for old in olds.values())):
+                    texts.update(_texts(values.get(ref.key)))
         for target, texts in wanted.items():
             for entry_id, name in await tx.register_names(target, sorted(texts)):
                 names.add(target, entry_id, name)

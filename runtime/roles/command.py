@@ -23,6 +23,7 @@ from command_center.device_register import RegisterService
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
 from command_center.picture import PictureFollower, past_event
+from command_center.registers.service import EntryRegister
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
 from command_center.users import UserService
@@ -41,6 +42,7 @@ from runtime.layers import read_layers
 from runtime.metrics import all_metrics
 from runtime.registers import Registers
 from runtime.roles.rules import position_path
+from runtime.sealing import sealer_of
 from runtime.secrets import read_json
 from runtime.serving import Server, server
 from runtime.stepping import Stepper
@@ -80,6 +82,7 @@ class _Rooms:
     follower: DomainFollower
     register: RegistryStore
     registers: RegisterService
+    entries: EntryRegister
     credentials: BrokerCredentials
     access: DeviceAccess
     canary: Canary
@@ -156,9 +159,7 @@ def _build(
         centre=centre,
         follower=follower,
         register=register,
-        registers=RegisterService(register, appender, registry, UserService(store, clock), changed=credentials.changed),
-        credentials=credentials,
-        access=DeviceAccess(store, registry, credentials, clock),
+        registers=RegisterService(register, appender, registry, UserService(store, clock), changed=credentials.changed), credentials=credentials, access=DeviceAccess(store, registry, credentials, clock), entries=EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer_of(context.secrets))
         canary=canary,
         health=health,
         anchors=anchors,
@@ -261,10 +262,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         picture=rooms.picture,
         signing_key=context.secrets.signing_key.encode(),
         history=HistoryStore(rooms.database),
-        registers=Registers(rooms.registers, rooms.access),
-        device_access=rooms.access,
-        broker_door=rooms.credentials,
-        broker_secret=context.secrets.broker_hook,
+        registers=Registers(rooms.registers, rooms.access), device_access=rooms.access, broker_door=rooms.credentials, broker_secret=context.secrets.broker_hook, entries=rooms.entries
         layers=StaticLayers(settings.data_dir / "layers"),
         load_history=lambda channel, since, limit: _history(rooms.centre, channel, since, limit),
         rules=rooms.picture.active_rules,

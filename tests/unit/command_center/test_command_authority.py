@@ -30,6 +30,11 @@ MAY = {
     Action.USERS: {"admin"},
     Action.REGISTER_DEVICE: {"admin", "vendor1"},
     Action.READ_ALARMS: {"duty1", "leader1", "unit-1", "analyst1", "admin"},
+    Action.READ_REGISTERS: {"duty1", "leader1", "unit-1", "analyst1", "admin"},  # and registrar, auditor
+    Action.WRITE_REGISTERS: {"admin"},  # and registrar
+    Action.VERIFY_ENTRY: {"duty1", "leader1"},  # and registrar
+    Action.SIGN_STATEMENT: {"leader1"},  # and registrar
+    Action.READ_PERSONAL: {"duty1", "leader1"},  # and registrar
 }
 
 
