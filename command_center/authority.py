@@ -57,6 +57,11 @@ class Action(StrEnum):
     REGISTER_DEVICE = "register a device"
     SET_THRESHOLD = "change a threshold"
 
+    # Import, export, address search (command_center/registers/imports.py, exports.py, addresses.py)
+    IMPORT = "import a file"
+    EXPORT = "export a register"
+    SEARCH_ADDRESS = "search addresses"
+
 
 MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.READ_ALARMS: _WATCH,
@@ -86,6 +91,10 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.USERS: frozenset({ADM}),
     Action.REGISTER_DEVICE: frozenset({ADM, V}),
     Action.SET_THRESHOLD: frozenset({L}),
+    # Import, export, address search: what may be written or read of a kind, its target and its register decide besides.
+    Action.IMPORT: frozenset({O, L, ADM, V, Role.REGISTRAR}),
+    Action.EXPORT: frozenset({O, L, A, ADM, Role.REGISTRAR}),
+    Action.SEARCH_ADDRESS: _WATCH | {Role.REGISTRAR},
 }
 
 # Actions a responder may take only for its own unit.

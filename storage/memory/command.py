@@ -31,7 +31,9 @@ from command_center.model import (
 )
 from command_center.ports import Tx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
+from command_center.registers.import_ports import ImportJob
 from rules.transitions import Condition, Transition
+from storage.memory.imports import ImportMemory
 
 replace = msgspec.structs.replace
 
@@ -59,6 +61,7 @@ class _State:
     live: list[Change] = field(default_factory=list)
     live_count: int = 0
     users: dict[str, UserRecord] = field(default_factory=dict)
+    imports: dict[str, ImportJob] = field(default_factory=dict)
 
     def snapshot(self) -> _State:
         return _State(**{name: copy.copy(getattr(self, name)) for name in self.__slots__})
@@ -91,9 +94,10 @@ class MemoryStore:
             raise Unavailable("the database is down")
 
 
-class _MemoryTx:
+class _MemoryTx(ImportMemory):
     def __init__(self, state: _State) -> None:
         self._s = state
+        self._imports = state.imports
 
     async def cursor(self, name: str) -> int:
         return self._s.cursors.get(name, 0)
