@@ -80,6 +80,11 @@ class Action(StrEnum):
     AUDIT_HEAD = "read the head of the journal"
     AUDIT_VERIFY = "check the journal's chain"
 
+    # Import, export, address search (command_center/registers/imports.py, exports.py, addresses.py)
+    IMPORT = "import a file"
+    EXPORT = "export a register"
+    SEARCH_ADDRESS = "search addresses"
+
 
 MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.READ_ALARMS: _WATCH,
@@ -131,6 +136,10 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     # the journal's proof (command_center/audit.py)
     Action.AUDIT_HEAD: frozenset({Role.AUDITOR, ADM}),
     Action.AUDIT_VERIFY: frozenset({Role.AUDITOR}),
+    # Import, export, address search: what may be written or read of a kind, its target and its register decide besides.
+    Action.IMPORT: frozenset({O, L, ADM, V, Role.REGISTRAR}),
+    Action.EXPORT: frozenset({O, L, A, ADM, Role.REGISTRAR}),
+    Action.SEARCH_ADDRESS: _WATCH | {Role.REGISTRAR},
 }
 
 # Actions a responder may take only for its own unit.

@@ -16,6 +16,7 @@ from command_center.errors import CommandError, Unavailable
 from command_center.model import SYSTEM
 from command_center.ports import Emit, Store
 from command_center.records import Timer
+from command_center.registers import imports
 from command_center.work import Env, Work, working
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,7 @@ HANDLERS: Mapping[str, Callable[[Work, Timer], Awaitable[None]]] = {
     "incident_verify": incidents.verify_overdue,
     "task": tasks.expired,
     "closure_expiry": closures.expired,
+    imports.EXPIRY: imports.expired,
 }
 POLL_S = 0.25  # a step of 60 s may come this much late; one indexed query each
 BATCH = 50

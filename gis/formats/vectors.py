@@ -208,7 +208,9 @@ def _crs(text: str | None) -> str:
 def write_gpkg(sheet: Sheet) -> bytes:
     """One layer; any mixture of geometries, rows without one among them."""
     out = io.BytesIO()
-    _write(out, sheet, "GPKG", sheet.name or "data", [_field(sheet.rows, i) for i in range(len(sheet.columns))])
+    fields = [_field(sheet.rows, i) for i in range(len(sheet.columns))]
+    marks = {"dataset_metadata": {f"NOTE_{n}": note for n, note in enumerate(sheet.notes, 1)}} if sheet.notes else {}
+    _write(out, sheet, "GPKG", sheet.name or "data", fields, **marks)
     return out.getvalue()
 
 

@@ -57,6 +57,8 @@ def write_xlsx(sheets: Sequence[Sheet], columns: Sequence[Column] = ()) -> bytes
         for row, note in enumerate(notes, 1):
             _put(about, row, 1, note)
         about.column_dimensions["A"].width = 100
+        book.properties.description = "\n".join(notes)
+    book.properties.creator = "City Brain"
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()

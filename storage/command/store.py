@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from command_center.errors import Unavailable
 from command_center.ports import Tx
 from storage.command.device_access import DeviceAccessRows
+from storage.command.imports import ImportRows
 from storage.command.incidents import AlarmRows, IncidentRows
 from storage.command.journal import JournalRows
 from storage.command.registers import RegisterRows
@@ -30,6 +31,7 @@ class PostgresTx(
     RegisterRows,
     DeviceAccessRows,
     LiveRows,
+    ImportRows,
 ):
     """A `command_center.ports.Tx` on one connection inside a transaction."""
 

@@ -31,8 +31,10 @@ from command_center.model import (
 )
 from command_center.ports import Tx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
+from command_center.registers.import_ports import ImportJob
 from rules.transitions import Condition, Transition
 from storage.memory.device_access import AccessMemory, DeviceAccessMemory
+from storage.memory.imports import ImportMemory
 from storage.memory.journal import JournalPart
 from storage.memory.registers import MemoryRegisters, RegisterState
 
@@ -64,6 +66,7 @@ class _State:
     users: dict[str, UserRecord] = field(default_factory=dict)
     registers: RegisterState = field(default_factory=RegisterState)
     access: AccessMemory = field(default_factory=AccessMemory)
+    imports: dict[str, ImportJob] = field(default_factory=dict)
 
     def snapshot(self) -> _State:
         return _State(**{name: copy.copy(getattr(self, name)) for name in self.__slots__})
@@ -96,13 +99,14 @@ class MemoryStore:
             raise Unavailable("the database is down")
 
 
-class _MemoryTx(MemoryRegisters, DeviceAccessMemory, JournalPart):
+class _MemoryTx(MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory):
     _s: _State
 
     def __init__(self, state: _State) -> None:
         self._s = state
         self._registers = state.registers
         self._access = state.access
+        self._imports = state.imports
 
     async def cursor(self, name: str) -> int:
         return self._s.cursors.get(name, 0)
