@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from command_center.duty.ports import DutyRows
 from command_center.model import (
     Change,
     Closure,
@@ -46,7 +47,7 @@ LiveDepth = Callable[[str], tuple[float, int, int] | None]
 """device id -> (water depth in metres, quality flag, phenomenon time in city us) as last measured, or None."""
 
 
-class Tx(Protocol):
+class Tx(DutyRows, Protocol):
     """One transaction. Rows come back as they are in it; an update with a stale `rev` or state changes nothing and says so."""
 
     # the log and retries

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from command_center.duty.service import DutyService
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
 from devices.clock import Clock
@@ -119,6 +120,7 @@ class ApiDeps:
     history: History | None = None
     registers: Registers | None = None
     layers: Layers | None = None
+    duty: DutyService | None = None
     load_history: LoadHistory | None = None
     rules: Callable[[], Sequence[Mapping[str, Any]]] = list
     readiness: Callable[[], Mapping[str, Any]] = lambda: {

@@ -18,6 +18,7 @@ from command_center.api.deps import ApiDeps
 from command_center.api.layers import StaticLayers
 from command_center.deadlines import OnDuty
 from command_center.device_register import RegisterService
+from command_center.duty.service import DutyService
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
 from command_center.picture import PictureFollower, past_event
@@ -38,6 +39,7 @@ from runtime.layers import read_layers
 from runtime.metrics import all_metrics
 from runtime.registers import Registers
 from runtime.roles.rules import position_path
+from runtime.sealing import sealer_of
 from runtime.secrets import read_json
 from runtime.serving import Server, server
 from runtime.stepping import Stepper
@@ -74,6 +76,7 @@ class _Rooms:
     appender: AppendClient
     picture: PictureFollower
     centre: CommandCenter
+    duty: DutyService
     follower: DomainFollower
     register: RegistryStore
     registers: RegisterService
@@ -135,6 +138,7 @@ def _build(
         live_depth=lambda device_id: _depth(picture, device_id),
     )
     centre = CommandCenter(store=store, append=appender, env=env, emit=picture.on_change)
+    duty = DutyService(store, env, picture.on_change, sealer_of(context.secrets), banners=lambda: picture.banners())
     follower = DomainFollower(domain_reader, store, env, picture.on_change)
     register = RegistryStore(database, clock, load_models())
     return _Rooms(
@@ -145,6 +149,7 @@ def _build(
         appender=appender,
         picture=picture,
         centre=centre,
+        duty=duty,
         follower=follower,
         register=register,
         registers=RegisterService(register, appender, registry, UserService(store, clock)),
@@ -170,6 +175,7 @@ async def _serve(rooms: _Rooms) -> None:
         group.create_task(rooms.picture.run(), name="picture")
         group.create_task(rooms.follower.run(), name="domain")
         group.create_task(TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change).run(), name="timers")
+        group.create_task(rooms.duty.run(), name="duty-board")
         group.create_task(_load_domain(rooms), name="load-domain")
         group.create_task(_open_registers(rooms, registered), name="open-registers")
         group.create_task(rooms.credentials.run(Broker(settings)), name="broker-credentials")
@@ -202,6 +208,7 @@ async def _load_domain(rooms: _Rooms) -> None:
         try:
             if not loaded:
                 rooms.picture.load_domain(*await rooms.centre.picture())
+                rooms.picture.load_instructions(*await rooms.duty.open_instructions())
                 loaded = True
             else:
                 await rooms.database.ping()
@@ -243,6 +250,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         clock=context.clock,
         tick_us=state.tick_us,
         facade=rooms.centre,
+        duty=rooms.duty,
         users=UserService(rooms.store, context.clock),
         hub=rooms.hub,
         picture=rooms.picture,

@@ -32,6 +32,7 @@ from command_center.model import (
 from command_center.ports import Tx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
 from rules.transitions import Condition, Transition
+from storage.memory.duty import DutyMemory, DutyState
 
 replace = msgspec.structs.replace
 
@@ -59,6 +60,7 @@ class _State:
     live: list[Change] = field(default_factory=list)
     live_count: int = 0
     users: dict[str, UserRecord] = field(default_factory=dict)
+    duty: DutyState = field(default_factory=DutyState)
 
     def snapshot(self) -> _State:
         return _State(**{name: copy.copy(getattr(self, name)) for name in self.__slots__})
@@ -91,9 +93,13 @@ class MemoryStore:
             raise Unavailable("the database is down")
 
 
-class _MemoryTx:
+class _MemoryTx(DutyMemory):
     def __init__(self, state: _State) -> None:
         self._s = state
+
+    @property
+    def _duty(self) -> DutyState:
+        return self._s.duty
 
     async def cursor(self, name: str) -> int:
         return self._s.cursors.get(name, 0)
