@@ -85,11 +85,15 @@ async def expired(work: Work, timer: Timer) -> None:
 
 async def reroute(work: Work) -> None:
     """The roster changed (shift, leave, plan): who was being called and has gone is replaced by who holds the post now."""
+    chains: dict[tuple[str, str], list[Called]] = {}  # a storm's alarms stand in few areas
     for record in await work.tx.alarms(firing_only=True, limit=MOST_ALARMS):
         calling = record.side.escalation
         if calling is None or not record.condition.colour:
             continue
-        chain = await _chain(work, record.condition)
+        place = (record.condition.last.area, record.condition.last.hazard)
+        if place not in chains:
+            chains[place] = await _chain(work, record.condition)
+        chain = chains[place]
         if any(person_of(c) == calling.to for c in chain):
             continue
         person = next((c for c in chain if c.post and c.post == calling.post), chain[0])

@@ -296,5 +296,7 @@ class DutyNow(msgspec.Struct, frozen=True, kw_only=True):
     last_resort: bool
 
     def as_row(self) -> dict[str, Any]:
+        """Without the time of looking, so that a row that says the same is no news to the screens."""
         row: dict[str, Any] = msgspec.to_builtins(self)
+        del row["at_us"]
         return row

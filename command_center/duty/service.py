@@ -129,6 +129,7 @@ class DutyService:
         )
 
     async def shift(self, actor: Actor, shift_id: str) -> Shift:
+        require(actor, Action.READ_DUTY)
         async with self._reading(actor) as work:
             found = await shifts.get(work, shift_id)
         require(actor, Action.READ_DUTY, area=found.area)
@@ -240,6 +241,7 @@ class DutyService:
         return [h for h in found if actor.scope.covers(area=h.area)], following
 
     async def handover(self, actor: Actor, handover_id: str) -> Handover:
+        require(actor, Action.READ_DUTY)
         async with self._reading(actor) as work:
             found = await handover.get(work, handover_id)
         require(actor, Action.READ_DUTY, area=found.area)
