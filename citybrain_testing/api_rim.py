@@ -503,7 +503,7 @@ def live_hub() -> Hub:
     hub.state("obj/closure", ["id", "ver", "lon_e6", "lat_e6", "reason"])
     hub.state("obj/typhoon", ["id", "ver", "lon_e6", "lat_e6", "name_zh"])
     hub.state("kpi/board", ["id", "ver", "value"], spatial=False)
-    for name in ("alarm", "incident", "task", "sys"):
+    for name in ("alarm", "incident", "task", "instruction", "sys"):
         hub.events(name, epoch=f"{name}-run")
     return hub
 

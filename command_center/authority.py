@@ -84,6 +84,16 @@ class Action(StrEnum):
     IMPORT = "import a file"
     EXPORT = "export a register"
     SEARCH_ADDRESS = "search addresses"
+    # duty (command_center/duty): roster, hand-over, log, instructions
+    READ_DUTY = "read the roster and the duty log"
+    READ_DUTY_PHONE = "read telephone numbers of people on duty"
+    PLAN_DUTY = "plan duty"
+    HAND_OVER = "hand over or take over a shift"
+    WRITE_DUTY_LOG = "write into the duty log"
+    READ_INSTRUCTIONS = "read instructions"
+    INSTRUCT = "give an instruction"
+    ANSWER_INSTRUCTION = "answer an instruction"
+    CHECK_INSTRUCTION = "check or close an instruction"
 
 
 MATRIX: Mapping[Action, frozenset[Role]] = {
@@ -140,6 +150,16 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.IMPORT: frozenset({O, L, ADM, V, Role.REGISTRAR}),
     Action.EXPORT: frozenset({O, L, A, ADM, Role.REGISTRAR}),
     Action.SEARCH_ADDRESS: _WATCH | {Role.REGISTRAR},
+    # duty
+    Action.READ_DUTY: frozenset({O, L, A, ADM, Role.REGISTRAR, Role.AUDITOR}),
+    Action.READ_DUTY_PHONE: _DESK,
+    Action.PLAN_DUTY: frozenset({L, ADM, Role.REGISTRAR}),
+    Action.HAND_OVER: _DESK,
+    Action.WRITE_DUTY_LOG: _DESK,
+    Action.READ_INSTRUCTIONS: _WATCH | {Role.REGISTRAR},
+    Action.INSTRUCT: frozenset({L}),
+    Action.ANSWER_INSTRUCTION: _WATCH | {Role.REGISTRAR},  # whose name, unit or organisation it bears
+    Action.CHECK_INSTRUCTION: _DESK,
 }
 
 # Actions a responder may take only for its own unit.

@@ -1,4 +1,7 @@
-"""An alarm that nobody acknowledges goes to the next person of the duty chain, step by step, until somebody answers."""
+"""An alarm that nobody acknowledges goes to the next person on duty, step by step, until somebody answers.
+
+Who that is, the roster says at the moment of the call (`duty.roster.chain_at`): for the alarm's area, at that city time.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,16 @@ import msgspec
 
 from command_center import incident_book as book
 from command_center.alarm_side import store_side
+from command_center.duty.model import Called
+from command_center.duty.roster import chain_at
 from command_center.model import EscalationState
 from command_center.records import AlarmSide, Timer
 from command_center.work import Work
 from rules.transitions import Condition, Transition
 
 replace = msgspec.structs.replace
+
+MOST_ALARMS = 2_000  # open at once that a shift change looks at; a district's worst storm has a tenth of it
 
 
 def timer_id(alarm_id: str) -> str:
@@ -76,12 +83,63 @@ async def expired(work: Work, timer: Timer) -> None:
         )
 
 
+async def reroute(work: Work) -> None:
+    """The roster changed (shift, leave, plan): who was being called and has gone is replaced by who holds the post now."""
+    chains: dict[tuple[str, str], list[Called]] = {}  # a storm's alarms stand in few areas
+    for record in await work.tx.alarms(firing_only=True, limit=MOST_ALARMS):
+        calling = record.side.escalation
+        if calling is None or not record.condition.colour:
+            continue
+        place = (record.condition.last.area, record.condition.last.hazard)
+        if place not in chains:
+            chains[place] = await _chain(work, record.condition)
+        chain = chains[place]
+        if any(person_of(c) == calling.to for c in chain):
+            continue
+        person = next((c for c in chain if c.post and c.post == calling.post), chain[0])
+        side = await _ring(work, record.condition, record.side, calling.step, person)
+        reason = f"{calling.to} is not on duty any more; to {person_of(person)}"
+        await store_side(work, record.side, side, "escalate", alarm=record.condition, reason=reason)
+        if side.incident_id:
+            await book.tell(
+                work,
+                side.incident_id,
+                "escalation",
+                f"换班，改呼{person.post_zh}{person.name}：{record.condition.last.title_zh}",
+                f"Shift change, calling {person_of(person)}: {record.condition.last.title_en}",
+                ref=side.alarm_id,
+            )
+
+
+async def _chain(work: Work, condition: Condition) -> list[Called]:
+    last = condition.last
+    return (await chain_at(work.tx, work.env.deadlines, last.area, last.hazard, work.env.clock.city_us())).chain
+
+
+def person_of(called: Called) -> str:
+    return called.username or called.name
+
+
+def _whose_turn(chain: list[Called], side: AlarmSide, step: int) -> Called:
+    """The one after who was called last, round and round: somebody must answer. At step 0, or after a chain that is gone, by step."""
+    names = [person_of(c) for c in chain]
+    if step and side.escalation is not None and side.escalation.to in names:
+        return chain[(names.index(side.escalation.to) + 1) % len(chain)]
+    return chain[step % len(chain)]
+
+
 async def _call(work: Work, condition: Condition, side: AlarmSide, *, step: int) -> AlarmSide:
-    person = work.env.deadlines.on_duty(step)
+    chain = await _chain(work, condition)
+    return await _ring(work, condition, side, step, _whose_turn(chain, side, step))
+
+
+async def _ring(work: Work, condition: Condition, side: AlarmSide, step: int, person: Called) -> AlarmSide:
     due_us = await work.person_timer(
         timer_id(side.alarm_id), "alarm_ack", side.alarm_id, work.env.deadlines.alarm_ack_s[condition.colour]
     )
-    state = EscalationState(step=step, to=person.username, to_name=person.name, due_us=due_us)
+    state = EscalationState(
+        step=step, to=person_of(person), to_name=person.name, due_us=due_us, post=person.post, phone=person.phone
+    )
     return replace(side, rev=side.rev + 1, escalation=state)
 
 

@@ -12,6 +12,8 @@ import msgspec
 
 from command_center import incident_book as book
 from command_center import tasks
+from command_center.duty import log as duty_log
+from command_center.duty.model import LogKind
 from command_center.errors import IllegalTransition, Invalid
 from command_center.machines import INCIDENT, INCIDENT_OPEN, TASK_OVER
 from command_center.model import Incident, IncidentState, TaskState
@@ -106,6 +108,10 @@ async def _open(work: Work, kind: str, group: str, transition: Transition) -> In
         f"Opened by an alarm, to be verified (plan {incident.plan_id or 'none'})",
         ref=transition.alarm_id,
     )
+    opened = f"事件 {incident.incident_id} 建立（待核实）：{incident.title_zh}"
+    await duty_log.write(
+        work, LogKind.INCIDENT, opened, area=incident.area, incident_id=incident.incident_id, auto=True
+    )
     for call in plan.calls if plan else []:
         zh, en = await _whom(work, call, transition)
         await work.note(incident.incident_id, "call", call.text.zh + zh, call.text.en + en, ref=call.to)
@@ -192,6 +198,8 @@ async def close(work: Work, incident_id: str, comment: str) -> Incident:
         )
     await move(work, incident_id, IncidentState.TERMINATED, "close", comment)
     await tasks.stop_all(work, incident_id, TaskState.SUPERSEDED, "incident ended")
+    ended = f"事件 {incident_id} 处置结束：{current.title_zh}{'（' + comment + '）' if comment else ''}"
+    await duty_log.write(work, LogKind.INCIDENT, ended, area=current.area, incident_id=incident_id, auto=True)
     return await book.touch(work, incident_id, kind="close")
 
 

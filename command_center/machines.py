@@ -273,7 +273,9 @@ def draw_all() -> str:
         "# State machines of the command centre\n\n"
         "Drawn from `command_center/machines.py` by `python -m command_center.machines > docs/states.md`; a test compares.\n"
     )
-    parts = [draw(INCIDENT), draw(TASK), draw(UNIT), draw(ALARM), draw(REQUEST)]
+    from command_center.duty.machines import MACHINES as DUTY  # its tables are made of this module's Machine
+
+    parts = [draw(INCIDENT), draw(TASK), draw(UNIT), draw(ALARM), draw(REQUEST), *(draw(m) for m in DUTY)]
     return head + "\n" + "\n".join(parts)
 
 

@@ -71,6 +71,8 @@ class EscalationState(msgspec.Struct, frozen=True, kw_only=True):
     to: str
     to_name: str = ""
     due_us: int | None = None
+    post: str = ""  # of the roster; "": from the district's last-resort chain
+    phone: str = ""  # masked; in clear by /duty/now
 
 
 class AlarmSubject(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Gauge
 
+from command_center.duty.model import DutyNow, Instruction
 from command_center.model import Alarm, Change, Closure, Incident, IncidentState, Task, TaskState, Unit
 from command_center.picture_alarms import AlarmBoard, OpenAlarm
 from command_center.picture_devices import SCHEMA as DEVICE_SCHEMA
@@ -103,6 +104,8 @@ class _Saved(msgspec.Struct, kw_only=True):
     units: list[Unit]
     closures: list[Closure]
     rules: dict[str, dict[str, Any]] = {}
+    instructions: list[Instruction] = []
+    duty: DutyNow | None = None
 
 
 class PictureFollower:
@@ -136,6 +139,7 @@ class PictureFollower:
         self._board = hub.state("kpi/board", BOARD_SCHEMA, spatial=False)
         self._incidents_channel = hub.events("incident", epoch=f"db-{run_id}")
         self._tasks_channel = hub.events("task", epoch=f"db-{run_id}")
+        self._instructions_channel = hub.events("instruction", epoch=f"db-{run_id}")
         self._sys = hub.events("sys")
         self._banners: dict[str, tuple[str, str, str]] = {}  # kind, zh, en of what stands
         self._bulletins: dict[str, Bulletin] = {}
@@ -144,6 +148,8 @@ class PictureFollower:
         self._tasks: dict[str, Task] = {}
         self._units: dict[str, Unit] = {}
         self._closures: dict[str, Closure] = {}
+        self._instructions: dict[str, Instruction] = {}
+        self._duty: DutyNow | None = None
         self._data_s: float | None = None  # machine time of the newest word from any device
         self._yielded_s = self._next_flush_s = self._next_board_s = self._next_sweep_s = 0.0
         self._next_save_s = self._now_s() + SNAPSHOT_EVERY_S
@@ -260,6 +266,10 @@ class PictureFollower:
             case "closure":
                 closure = None if change.removed else msgspec.convert(change.data, Closure)
                 self._closure(change.id, closure, change.at_us)
+            case "instruction":
+                self._instruction(msgspec.convert(change.data, Instruction), change)
+            case "duty":
+                self._on_duty(msgspec.convert(change.data, DutyNow))
             case "alarm_side":
                 self.alarms.stored_side(msgspec.convert(change.data, Alarm), change.at_us)
             case _:
@@ -291,6 +301,36 @@ class PictureFollower:
             owner=task_owner(task),
             keep=keep,
         )
+
+    def _instruction(self, instruction: Instruction, change: Change) -> None:
+        _keep(self._instructions, instruction.instruction_id, instruction, instruction.open)
+        self._instructions_channel.publish(
+            seq=change.seq,
+            kind=change.kind,
+            object_id=instruction.instruction_id,
+            rev=instruction.rev,
+            data=instruction,
+            t_us=change.at_us,
+            owner=instruction_owner(instruction),
+            keep=instruction.open,
+        )
+
+    def _on_duty(self, duty: DutyNow) -> None:
+        """Who is on duty, for the board; a post that nobody holds is a banner until somebody does."""
+        self._duty = duty
+        self.banner(
+            "duty_gap",
+            "duty_gap",
+            active=bool(duty.gaps),
+            zh="；".join(g.text_zh for g in duty.gaps),
+            en="; ".join(g.text_en for g in duty.gaps),
+        )
+
+    def banners(self) -> list[dict[str, str]]:
+        """What stands on every screen about the system itself."""
+        return [
+            {"id": name, "kind": kind, "text_zh": zh, "text_en": en} for name, (kind, zh, en) in self._banners.items()
+        ]
 
     def _unit(self, unit_id: str, unit: Unit | None, at_us: int) -> None:
         if unit is None:
@@ -331,7 +371,7 @@ class PictureFollower:
 
         An object that is newer here already (by `rev`) stays; what the database does not have any more leaves.
         """
-        for channel in (self._incidents_channel, self._tasks_channel):
+        for channel in (self._incidents_channel, self._tasks_channel, self._instructions_channel):
             if channel.seq < seq:
                 channel.skip_to(seq)
         now_us = self._clock.city_us()
@@ -346,6 +386,13 @@ class PictureFollower:
             self._unit(gone, None, now_us)
         for gone in self._closures.keys() - {c.closure_id for c in closures}:
             self._closure(gone, None, now_us)
+
+    def load_instructions(self, seq: int, instructions: Sequence[Instruction]) -> None:
+        """The open instructions of the database, as `load_domain` does it for the rest."""
+        if self._instructions_channel.seq < seq:
+            self._instructions_channel.skip_to(seq)
+        fresh = {i.instruction_id: i for i in instructions if i.open}
+        _replace(self._instructions_channel, self._instructions, fresh, instruction_owner)
 
     def banner(self, identifier: str, kind: str, *, active: bool, zh: str = "", en: str = "") -> None:
         """A line on every screen about the system itself (`child_down`, `clock_behind`, `broker_drop`); `active` False ends it."""
@@ -409,6 +456,7 @@ class PictureFollower:
             "units_by_status": _count(u.status for u in self._units.values()),
             "unstored": self.alarms.unstored(),
             "database": {"up": self._stored_position() is not None},
+            "duty": None if self._duty is None else self._duty.as_row(),
             **self._health(),
         }
         for name, value in rows.items():
@@ -434,6 +482,8 @@ class PictureFollower:
             units=list(self._units.values()),
             closures=list(self._closures.values()),
             rules=self._rules,
+            instructions=list(self._instructions.values()),
+            duty=self._duty,
         )
         blob = msgspec.msgpack.encode(saved)
         await asyncio.to_thread(self._snapshots.put_snapshot, SNAPSHOT, self.position, blob)
@@ -467,12 +517,19 @@ class PictureFollower:
             self._bulletin(bulletin, saved.at_us)
         if not self._tasks_channel.seq:  # the database was asked first: it knows better
             self.load_domain(saved.domain_seq, saved.incidents, saved.tasks, saved.units, saved.closures)
+            self.load_instructions(saved.domain_seq, saved.instructions)
+        if self._duty is None and saved.duty is not None:
+            self._on_duty(saved.duty)
         self.devices.registered()
 
 
 def past_event(change: Change) -> PastEvent:
     """A kept change as an event for a screen that comes back, with the same owner as when it was live."""
-    owner = task_owner(msgspec.convert(change.data, Task)) if change.channel == "task" else ""
+    owner = ""
+    if change.channel == "task":
+        owner = task_owner(msgspec.convert(change.data, Task))
+    elif change.channel == "instruction":
+        owner = instruction_owner(msgspec.convert(change.data, Instruction))
     return PastEvent(
         seq=change.seq,
         kind=change.kind,
@@ -494,6 +551,12 @@ def _track_point(point: TrackPoint) -> list[Any]:
 def task_owner(task: Task) -> str:
     """The unit that may see a task live; a draft belongs to nobody yet."""
     return "" if task.state is TaskState.DRAFT else task.unit_id
+
+
+def instruction_owner(instruction: Instruction) -> str:
+    """The unit that may see an instruction live: the one that it is for, when it is for nobody else. Others ask over HTTP."""
+    [first, *others] = instruction.addressees
+    return first.id if first.kind == "unit" and not others else ""
 
 
 def _shown(incident: Incident) -> bool:

@@ -48,7 +48,7 @@ ALARM_ID = re.compile(r"[0-9a-f]{16}")
 MAX_PAGE = 500
 FULL_TIMELINE = 1000
 SHELVE_MAX_MINUTES = 8 * 60.0  # ISA-18.2 leaves it to the site: never longer than a shift
-EVENT_CHANNELS = ("incident", "task")
+EVENT_CHANNELS = ("incident", "task", "instruction")
 
 
 class CommandCenter:
@@ -358,7 +358,7 @@ class CommandCenter:
         return [msgspec.to_builtins(plan) for _, plan in sorted(self.env.plans.items())]
 
     async def events_since(self, channel: str, seq: int, limit: int = 1000) -> list[Change]:
-        """Numbered events of `incident` or `task` after `seq`, for a viewer that comes back. For the hub, not for users."""
+        """Numbered events of `incident`, `task` or `instruction` after `seq`, for a viewer that comes back. For the hub, not for users."""
         if channel not in EVENT_CHANNELS:
             raise Invalid(f"channel {channel!r}: expected one of {', '.join(EVENT_CHANNELS)}")
         async with self.store.read() as tx:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from command_center import closures, escalation, incidents, metrics, tasks
+from command_center.duty import instructions, shifts
 from command_center.errors import CommandError, Unavailable
 from command_center.model import SYSTEM
 from command_center.ports import Emit, Store
@@ -21,6 +22,14 @@ from command_center.work import Env, Work, working
 
 log = structlog.get_logger(__name__)
 
+
+async def _shift_changed(work: Work, timer: Timer) -> None:
+    """The roster moves on, and so do the calls about alarms that nobody answered."""
+    await shifts.changed_over(work, timer)
+    await escalation.reroute(work)
+    await shifts.show(work)
+
+
 HANDLERS: Mapping[str, Callable[[Work, Timer], Awaitable[None]]] = {
     "alarm_ack": escalation.expired,
     "alarm_unshelve": escalation.shelving_ended,
@@ -28,6 +37,9 @@ HANDLERS: Mapping[str, Callable[[Work, Timer], Awaitable[None]]] = {
     "task": tasks.expired,
     "closure_expiry": closures.expired,
     imports.EXPIRY: imports.expired,
+    "duty_shift": _shift_changed,
+    "duty_handover": shifts.hand_over_overdue,
+    "instruction": instructions.expired,
 }
 POLL_S = 0.25  # a step of 60 s may come this much late; one indexed query each
 BATCH = 50

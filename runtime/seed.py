@@ -11,6 +11,9 @@ import asyncio
 import msgspec
 import structlog
 
+from command_center.duty.model import US_PER_DAY
+from command_center.duty.roster import city_wall
+from command_center.duty.targets import ShiftTarget
 from command_center.model import SYSTEM, Change, Role, User
 from command_center.records import UnitRecord
 from command_center.registers.register_target import RegisterTarget
@@ -37,6 +40,8 @@ from storage.registry import RegistryStore
 log = structlog.get_logger()
 
 AUTHOR = "seed"
+ROSTER_DAYS = 60  # at 60x a day of the city is 24 minutes: a demo that runs for a day still has people on duty
+SHIFT_BEGINS_US = US_PER_DAY // 3  # 08:00
 
 
 def canary_device(lon: float, lat: float, area: str) -> Device:
@@ -69,8 +74,25 @@ async def seed_demo(database: Database, settings: Settings, clock: Clock, secret
         group.create_task(_district_devices(database, settings, clock, secrets, district), name="devices")
         await _layers(database, clock, district)
         await _registers(database, clock, secrets, district)
+    await _roster(database, clock, secrets, district)
     chain = [{"username": person["username"], "name": person["name"]} for person in district.duty_chain()]
     write_json(settings.data_dir / "duty.json", chain)
+
+
+async def _roster(database: Database, clock: Clock, secrets: ServiceSecrets, district: District) -> None:
+    """The demo's roster, from today's shift on, through the same import that a clerk uses; days that stand are left alone."""
+    env = build_env({}, clock, Registry())
+    target = ShiftTarget(PostgresStore(database), env, _nobody, sealer_of(secrets))
+    now_us = clock.city_us()
+    shift_day = city_wall(now_us - SHIFT_BEGINS_US).date()  # before eight it is still yesterday's shift
+    sheet = district.roster(shift_day, ROSTER_DAYS)
+    rows = [Row(row=n, entry_id="", values=values) for n, values in enumerate(sheet, start=2)]
+    ids = await target.entry_ids(rows)
+    known = await target.current(SYSTEM, ids)
+    missing = [row for row, entry_id in zip(rows, ids, strict=True) if entry_id not in known]
+    done = await target.commit(SYSTEM, missing, reason="first content of the tenant")
+    if done.created:
+        log.info("roster_seeded", shifts=done.created, days=ROSTER_DAYS)
 
 
 async def _layers(database: Database, clock: Clock, district: District) -> None:

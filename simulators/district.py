@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,9 @@ _PLACES: tuple[tuple[str, str, XY, str], ...] = (
     ("区应急指挥中心", "Emergency command centre", (250.0, -3_150.0), "command"),
     ("高铁椒湾站", "Jiaowan railway station", (-1_700.0, -4_650.0), "railway_station"),
 )
+
+
+SCENARIO_DAY = date(2019, 8, 9)  # `lekima-night` begins in the evening of this day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +115,22 @@ class District:
             {"step": 2, "username": "duty2", "name": "值班员 周岚", "wait_s": 60},
             {"step": 3, "username": "leader1", "name": "带班领导 陈海", "wait_s": 120},
         ]
+
+    def roster(self, first: date, days: int) -> list[dict[str, str]]:
+        """Sheet of shifts, 08:00 to 08:00: the two officers take turns as first and second, the leader stands by each day.
+
+        Whose turn it is depends on the date alone, so that a sheet drawn later goes on where this one ends; the scenario's
+        night begins with duty1. Columns as a clerk's file has them.
+        """
+        people = ("duty1", "duty2")
+        rows = []
+        for n in range(days):
+            day = first + timedelta(days=n)
+            turn = (day - SCENARIO_DAY).days % 2
+            posts = {"值班员": people[turn], "副值班": people[1 - turn], "带班领导": "leader1"}
+            for post, person in posts.items():
+                rows.append({"date": day.isoformat(), "post": post, "person": person, "from": "08:00", "to": "08:00"})
+        return rows
 
     def plants(self) -> list[dict[str, Any]]:
         """Plants with the phone of their control room: the first call at a gas alarm."""

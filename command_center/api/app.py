@@ -16,6 +16,8 @@ from command_center.api import (
     command_routes,
     device_access_routes,
     device_routes,
+    duty_routes,
+    instruction_routes,
     layers,
     problems,
     register_routes,
@@ -43,6 +45,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     layers.router,
     register_routes.router,  # after anything with fixed words below /registers/{kind}
     audit_routes.router,
+    duty_routes.router,
+    instruction_routes.router,
 )
 
 

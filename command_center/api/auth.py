@@ -236,7 +236,7 @@ def refuse(request: Request, action: str, *roles: Role) -> Actor:
 
 
 _STATE = ("obj/device", "obj/unit", "obj/closure", "obj/typhoon", "kpi/board")
-_EVENTS = ("alarm", "incident", "task", "sys")
+_EVENTS = ("alarm", "incident", "task", "instruction", "sys")
 _EVERYTHING: dict[str, str | None] = dict.fromkeys((*_STATE, *_EVENTS))
 
 
@@ -251,7 +251,7 @@ def channels_of(actor: Actor) -> dict[str, str | None]:
         found |= {"obj/typhoon": None, "sys": None}
     if actor.has(Role.RESPONDER):
         own = actor.unit_id or NO_OWNER
-        found |= _EVERYTHING | {"task": own, "obj/unit": own}
+        found |= _EVERYTHING | {"task": own, "obj/unit": own, "instruction": own}
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from command_center.audit import AuditService
 from command_center.device_access import DeviceAccess
+from command_center.duty.service import DutyService
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
 from command_center.registers.service import EntryRegister
@@ -137,6 +138,7 @@ class ApiDeps:
     broker_door: BrokerDoor | None = None
     broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None
+    duty: DutyService | None = None
     load_history: LoadHistory | None = None
     rules: Callable[[], Sequence[Mapping[str, Any]]] = list
     readiness: Callable[[], Mapping[str, Any]] = lambda: {

@@ -12,6 +12,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from command_center.duty.model import Chain, Handover, Instruction, LogEntry, Post, Shift
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
 from command_center.records import Request as AgencyRequest
 from devices.registry import Device
@@ -45,6 +46,20 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("get", "/api/v1/devices"): (Device, True),
     ("get", "/api/v1/devices/{device_id}"): (Device, False),
     ("get", "/api/v1/journal"): (JournalEntry, True),
+    ("get", "/api/v1/duty/posts"): (Post, True),
+    ("post", "/api/v1/duty/shifts"): (Shift, False),
+    ("put", "/api/v1/duty/shifts/{shift_id}"): (Shift, False),
+    ("get", "/api/v1/duty/now"): (Chain, False),
+    ("get", "/api/v1/duty/handovers"): (Handover, True),
+    ("post", "/api/v1/duty/handovers"): (Handover, False),
+    ("get", "/api/v1/duty/handovers/{handover_id}"): (Handover, False),
+    ("post", "/api/v1/duty/handovers/{handover_id}/sign"): (Handover, False),
+    ("get", "/api/v1/duty/log"): (LogEntry, True),
+    ("post", "/api/v1/duty/log"): (LogEntry, False),
+    ("get", "/api/v1/instructions"): (Instruction, True),
+    ("post", "/api/v1/instructions"): (Instruction, False),
+    ("get", "/api/v1/instructions/{instruction_id}"): (Instruction, False),
+    ("post", "/api/v1/instructions/{instruction_id}/{verb}"): (Instruction, False),
 }
 
 PROBLEM = {

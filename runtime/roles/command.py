@@ -20,6 +20,7 @@ from command_center.audit import AuditService
 from command_center.deadlines import OnDuty
 from command_center.device_access import DeviceAccess
 from command_center.device_register import RegisterService
+from command_center.duty.service import DutyService
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
 from command_center.picture import PictureFollower, past_event
@@ -79,6 +80,7 @@ class _Rooms:
     appender: AppendClient
     picture: PictureFollower
     centre: CommandCenter
+    duty: DutyService
     follower: DomainFollower
     register: RegistryStore
     registers: RegisterService
@@ -146,6 +148,7 @@ def _build(
         live_depth=lambda device_id: _depth(picture, device_id),
     )
     centre = CommandCenter(store=store, append=appender, env=env, emit=picture.on_change)
+    duty = DutyService(store, env, picture.on_change, sealer_of(context.secrets), banners=lambda: picture.banners())
     follower = DomainFollower(domain_reader, store, env, picture.on_change)
     register = RegistryStore(database, clock, load_models())
     credentials = BrokerCredentials(settings, context.secrets, register, store)
@@ -157,6 +160,7 @@ def _build(
         appender=appender,
         picture=picture,
         centre=centre,
+        duty=duty,
         follower=follower,
         register=register,
         registers=RegisterService(register, appender, registry, UserService(store, clock), changed=credentials.changed),
@@ -186,6 +190,7 @@ async def _serve(rooms: _Rooms) -> None:
         group.create_task(rooms.picture.run(), name="picture")
         group.create_task(rooms.follower.run(), name="domain")
         group.create_task(TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change).run(), name="timers")
+        group.create_task(rooms.duty.run(), name="duty-board")
         group.create_task(_load_domain(rooms), name="load-domain")
         group.create_task(_open_registers(rooms, registered), name="open-registers")
         group.create_task(rooms.credentials.run(Broker(settings)), name="broker-credentials")
@@ -219,6 +224,7 @@ async def _load_domain(rooms: _Rooms) -> None:
         try:
             if not loaded:
                 rooms.picture.load_domain(*await rooms.centre.picture())
+                rooms.picture.load_instructions(*await rooms.duty.open_instructions())
                 loaded = True
             else:
                 await rooms.database.ping()
@@ -260,6 +266,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         clock=context.clock,
         tick_us=state.tick_us,
         facade=rooms.centre,
+        duty=rooms.duty,
         users=UserService(rooms.store, context.clock),
         hub=rooms.hub,
         picture=rooms.picture,

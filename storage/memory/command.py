@@ -34,6 +34,7 @@ from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, 
 from command_center.registers.import_ports import ImportJob
 from rules.transitions import Condition, Transition
 from storage.memory.device_access import AccessMemory, DeviceAccessMemory
+from storage.memory.duty import DutyMemory, DutyState
 from storage.memory.imports import ImportMemory
 from storage.memory.journal import JournalPart
 from storage.memory.registers import MemoryRegisters, RegisterState
@@ -67,6 +68,7 @@ class _State:
     registers: RegisterState = field(default_factory=RegisterState)
     access: AccessMemory = field(default_factory=AccessMemory)
     imports: dict[str, ImportJob] = field(default_factory=dict)
+    duty: DutyState = field(default_factory=DutyState)
 
     def snapshot(self) -> _State:
         return _State(**{name: copy.copy(getattr(self, name)) for name in self.__slots__})
@@ -99,7 +101,7 @@ class MemoryStore:
             raise Unavailable("the database is down")
 
 
-class _MemoryTx(MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory):
+class _MemoryTx(MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory, DutyMemory):
     _s: _State
 
     def __init__(self, state: _State) -> None:
@@ -107,6 +109,10 @@ class _MemoryTx(MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory):
         self._registers = state.registers
         self._access = state.access
         self._imports = state.imports
+
+    @property
+    def _duty(self) -> DutyState:
+        return self._s.duty
 
     async def cursor(self, name: str) -> int:
         return self._s.cursors.get(name, 0)

@@ -9,6 +9,16 @@ import msgspec
 import pytest
 
 from citybrain_testing.api_rim import CITY_US, HandClock, a_registry, a_task, a_unit, an_alarm, an_incident
+from command_center.duty.model import (
+    Addressee,
+    AddresseeKind,
+    Called,
+    DutyNow,
+    Gap,
+    Instruction,
+    InstructionState,
+    Urgency,
+)
 from command_center.model import Change, Closure, EscalationState, IncidentState, TaskState
 from command_center.picture import PictureFollower, past_event
 from devices.registry import Datastream, Device, RegistryData, as_data
@@ -527,3 +537,84 @@ def test_the_active_rules_are_those_of_the_last_activation_and_survive_a_restart
 async def _step_and_save(stage: Stage) -> None:
     await stage.picture.step()
     await stage.picture.save()
+
+
+# --- duty
+
+
+def an_instruction(**changes: Any) -> Instruction:
+    found = Instruction(
+        instruction_id="P-2019-001",
+        text="立即排查",
+        urgency=Urgency.URGENT,
+        urgency_zh="特急",
+        issued_by="leader1",
+        issued_us=CITY_US,
+        due_us=None,
+        incident_id="",
+        area="",
+        state=InstructionState.ISSUED,
+        state_zh="下达",
+        open=True,
+        changed_us=CITY_US,
+        rev=1,
+        addressees=[Addressee(n=1, kind=AddresseeKind.UNIT, id="unit-1")],
+    )
+    return msgspec.structs.replace(found, **changes)
+
+
+def on_duty(*gaps: Gap) -> DutyNow:
+    officer = Called(step=0, post="duty_officer", post_zh="值班员", username="duty1", name="林晓", phone="138****0001")
+    return DutyNow(at_us=CITY_US, on_duty=[officer], gaps=list(gaps), late_handovers=[], last_resort=False)
+
+
+def test_an_instruction_is_live_until_it_is_closed_and_belongs_to_its_only_unit(stage: Stage) -> None:
+    stage.picture.on_change(change("instruction", an_instruction(), 5))
+    assert stage.sent("instruction")[-1]["data"]["instruction_id"] == "P-2019-001"
+    assert stage.events("instruction").objects["P-2019-001"].owner == "unit-1"
+    desk = Addressee(n=2, kind=AddresseeKind.USER, id="duty1")
+    both = an_instruction(addressees=[*an_instruction().addressees, desk])
+    assert past_event(change("instruction", both, 6)).owner == ""  # what others were told is not the unit's to see
+    assert past_event(change("instruction", an_instruction(), 6)).owner == "unit-1"
+    stage.picture.on_change(change("instruction", an_instruction(rev=2, open=False), 6))
+    assert stage.snapshot("instruction") == {}
+
+
+def test_a_post_that_nobody_holds_is_a_banner_until_somebody_does(stage: Stage) -> None:
+    gap = Gap(
+        post="duty_officer",
+        zh="值班员",
+        en="Duty officer",
+        area="",
+        from_us=1,
+        to_us=2,
+        text_zh="值班员无人在岗",
+        text_en="No one on duty",
+    )
+    stage.picture.on_change(change("duty", on_duty(gap)))
+    assert stage.snapshot("sys")["duty_gap"]["text_zh"] == "值班员无人在岗"
+    assert stage.picture.banners() == [
+        {"id": "duty_gap", "kind": "duty_gap", "text_zh": "值班员无人在岗", "text_en": "No one on duty"}
+    ]
+    stage.picture.put_board()
+    row = stage.state("kpi/board")["duty"]
+    assert row[2]["gaps"][0]["post"] == "duty_officer"
+    assert "at_us" not in row[2]  # looking again is no news
+    stage.picture.on_change(change("duty", on_duty()))
+    assert stage.snapshot("sys") == {}
+    stage.picture.put_board()
+    assert stage.state("kpi/board")["duty"][2]["on_duty"][0]["username"] == "duty1"
+
+
+def test_who_is_on_duty_and_what_was_instructed_survive_a_restart_without_the_database(stage: Stage) -> None:
+    stage.picture.on_change(change("instruction", an_instruction(), 5))
+    stage.picture.on_change(change("duty", on_duty()))
+    asyncio.run(stage.picture.save())
+    again = Stage(log=stage.log, clock=stage.clock)
+    assert asyncio.run(again.picture.restore())
+    again.picture.put_board()
+    assert again.state("kpi/board")["duty"][2]["on_duty"][0]["name"] == "林晓"
+    assert list(again.snapshot("instruction")) == ["P-2019-001"]
+    again.picture.load_instructions(9, [an_instruction(instruction_id="P-2019-002")])
+    assert list(again.snapshot("instruction")) == ["P-2019-002"]
+    assert again.events("instruction").seq == 9

@@ -81,3 +81,25 @@ def test_what_may_happen_by_itself_is_what_the_design_says() -> None:
     assert not may_be_automatic(Act.TASK_OTHER_AGENCY, pre_authorised=True)
     assert DECISIONS[Act.PLANT_VALVE].how is How.NEVER
     assert DECISIONS[Act.THRESHOLD].how is How.TWO_PERSONS
+
+
+CLERK = Actor(username="clerk1", roles=frozenset({Role.REGISTRAR}))
+AUDITOR = Actor(username="auditor1", roles=frozenset({Role.AUDITOR}))
+SECURITY = Actor(username="security1", roles=frozenset({Role.SECURITY}))
+MAY_ON_DUTY = {
+    Action.READ_DUTY: {"duty1", "leader1", "analyst1", "admin", "clerk1", "auditor1"},
+    Action.READ_DUTY_PHONE: {"duty1", "leader1"},
+    Action.PLAN_DUTY: {"leader1", "admin", "clerk1"},
+    Action.HAND_OVER: {"duty1", "leader1"},
+    Action.WRITE_DUTY_LOG: {"duty1", "leader1"},
+    Action.READ_INSTRUCTIONS: {"duty1", "leader1", "analyst1", "admin", "clerk1", "unit-1"},
+    Action.INSTRUCT: {"leader1"},
+    Action.ANSWER_INSTRUCTION: {"duty1", "leader1", "analyst1", "admin", "clerk1", "unit-1"},
+    Action.CHECK_INSTRUCTION: {"duty1", "leader1"},
+}
+
+
+@pytest.mark.parametrize("action", MAY_ON_DUTY, ids=lambda a: a.name)
+def test_exactly_these_may_on_duty(action: Action) -> None:
+    everybody = (DUTY1, LEADER, ADMIN, VENDOR, ANALYST, MET, NOBODY, CLERK, AUDITOR, SECURITY, responder("unit-1"))
+    assert {a.username for a in everybody if a.roles & MATRIX[action]} == MAY_ON_DUTY[action]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from command_center.duty.machines import MACHINES as DUTY
 from command_center.errors import IllegalTransition
 from command_center.machines import (
     ALARM,
@@ -26,7 +27,7 @@ from command_center.machines import (
 )
 from command_center.model import IncidentState, TaskState, UnitStatus
 
-MACHINES: list[Machine[Any]] = [INCIDENT, TASK, UNIT, ALARM, REQUEST]
+MACHINES: list[Machine[Any]] = [INCIDENT, TASK, UNIT, ALARM, REQUEST, *DUTY]
 machine_names = pytest.mark.parametrize("machine", MACHINES, ids=lambda m: m.name)
 
 
