@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from runtime import audit_cli
+from runtime import audit_cli, backup_cli
 from runtime.cli_settings import AsJson, DataDir
 from runtime.cli_settings import fail as _fail
 from runtime.cli_settings import from_options as _settings
@@ -38,6 +38,7 @@ users_app = typer.Typer(no_args_is_help=True, help="用户 / Users.")
 for name, sub in (("devices", devices_app), ("rules", rules_app), ("plans", plans_app), ("users", users_app)):
     app.add_typer(sub, name=name)
 app.add_typer(audit_cli.app, name="audit")
+backup_cli.register(app)
 
 console = Console(stderr=True)
 DEMO_SCENARIO = "lekima-night"

@@ -75,11 +75,14 @@ def migrations() -> list[Migration]:
     return [found[number] for number in sorted(found)]
 
 
-async def migrate(database: Database, *, at_us: int, family: Family | None = None) -> list[Migration]:
+async def migrate(
+    database: Database, *, at_us: int, family: Family | None = None, numbers: frozenset[int] | None = None
+) -> list[Migration]:
     """Bring the tenant's schema up to this build; returns what was applied now (none: it was up to date).
 
     `at_us` is written beside each. `family` forces how a *new* schema is made; by default hypertables where the
-    TimescaleDB extension is there or can be made, else native partitions. A schema keeps its family for life.
+    TimescaleDB extension is there or can be made, else native partitions. A schema keeps its family for life. `numbers`: only
+    these, for a schema that is restored as an older build knew it.
     Raises MigrationChanged, SchemaAhead, DatabaseUnavailable.
     """
     async with database.dedicated() as conn:
@@ -89,7 +92,8 @@ async def migrate(database: Database, *, at_us: int, family: Family | None = Non
             await conn.execute(_SQL["create_migration_table"])
         fixed = await _applied(conn)
         chosen = fixed[0].family if fixed else family or await _detect(database)
-        applied = [m for m in migrations() if await _apply(conn, database.tenant, m, chosen, at_us)]
+        wanted = [m for m in migrations() if numbers is None or m.number in numbers]
+        applied = [m for m in wanted if await _apply(conn, database.tenant, m, chosen, at_us)]
         _check(await _applied(conn))
     if applied:
         log.info("schema_migrated", tenant=database.tenant, family=chosen, numbers=[m.number for m in applied])

@@ -73,10 +73,14 @@ def put_snapshot(directory: Path, name: str, position: int, blob: bytes) -> None
     """Store a state reached at `position`: fsynced, renamed into place; the last two are kept."""
     folder = directory / "snapshots"
     folder.mkdir(parents=True, exist_ok=True)
-    header = _SNAPSHOT.pack(_MAGIC, position, zlib.crc32(blob), len(blob))
-    _replace(folder / f"{_checked(name)}.{position:020d}", header + blob, durable=True)
+    _replace(folder / f"{_checked(name)}.{position:020d}", snapshot_bytes(position, blob), durable=True)
     for old in _snapshots(directory, name)[SNAPSHOTS_KEPT:]:
         old.unlink(missing_ok=True)
+
+
+def snapshot_bytes(position: int, blob: bytes) -> bytes:
+    """A snapshot as its file holds it."""
+    return _SNAPSHOT.pack(_MAGIC, position, zlib.crc32(blob), len(blob)) + blob
 
 
 def get_snapshot(directory: Path, name: str) -> tuple[int, bytes] | None:
