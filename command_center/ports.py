@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from command_center.device_access import AccessTx
+from command_center.device_care.ports import CareTx
 from command_center.model import (
     Change,
     Closure,
@@ -47,7 +48,7 @@ LiveDepth = Callable[[str], tuple[float, int, int] | None]
 """device id -> (water depth in metres, quality flag, phenomenon time in city us) as last measured, or None."""
 
 
-class Tx(AccessTx, Protocol):
+class Tx(AccessTx, CareTx, Protocol):
     """One transaction. Rows come back as they are in it; an update with a stale `rev` or state changes nothing and says so."""
 
     # the log and retries

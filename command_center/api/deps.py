@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from command_center.device_access import DeviceAccess
+from command_center.device_care.service import DeviceCare
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
 from devices.clock import Clock
@@ -131,6 +132,7 @@ class ApiDeps:
     history: History | None = None
     registers: Registers | None = None
     device_access: DeviceAccess | None = None
+    device_care: DeviceCare | None = None
     broker_door: BrokerDoor | None = None
     broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None

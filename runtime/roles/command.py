@@ -18,6 +18,7 @@ from command_center.api.deps import ApiDeps
 from command_center.api.layers import StaticLayers
 from command_center.deadlines import OnDuty
 from command_center.device_access import DeviceAccess
+from command_center.device_care.service import DeviceCare
 from command_center.device_register import RegisterService
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
@@ -80,6 +81,7 @@ class _Rooms:
     registers: RegisterService
     credentials: BrokerCredentials
     access: DeviceAccess
+    care: DeviceCare
     canary: Canary
     health: Health
 
@@ -140,6 +142,9 @@ def _build(
     follower = DomainFollower(domain_reader, store, env, picture.on_change)
     register = RegistryStore(database, clock, load_models())
     credentials = BrokerCredentials(settings, context.secrets, register, store)
+    people = UserService(store, clock)
+    registers = RegisterService(register, appender, registry, people, changed=credentials.changed)
+    care = DeviceCare(store, env, picture.on_change, registers, load_models(), picture.status_of)
     return _Rooms(
         context=context,
         hub=hub,
@@ -150,9 +155,10 @@ def _build(
         centre=centre,
         follower=follower,
         register=register,
-        registers=RegisterService(register, appender, registry, UserService(store, clock), changed=credentials.changed),
+        registers=registers,
         credentials=credentials,
         access=DeviceAccess(store, registry, credentials, clock),
+        care=care,
         canary=canary,
         health=health,
     )
@@ -254,6 +260,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         history=HistoryStore(rooms.database),
         registers=Registers(rooms.registers, rooms.access),
         device_access=rooms.access,
+        device_care=rooms.care,
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,
         layers=StaticLayers(settings.data_dir / "layers"),

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from command_center.errors import Unavailable
 from command_center.ports import Tx
 from storage.command.device_access import DeviceAccessRows
+from storage.command.device_care import DeviceCareRows
 from storage.command.incidents import AlarmRows, IncidentRows
 from storage.command.rows import SQL
 from storage.command.tasks import ClosureRows, TaskRows, UnitRows
@@ -17,7 +18,16 @@ from storage.errors import DatabaseUnavailable
 
 
 class PostgresTx(
-    IncidentRows, AlarmRows, TaskRows, UnitRows, ClosureRows, WorkRows, JournalRows, UserRows, DeviceAccessRows
+    IncidentRows,
+    AlarmRows,
+    TaskRows,
+    UnitRows,
+    ClosureRows,
+    WorkRows,
+    JournalRows,
+    UserRows,
+    DeviceAccessRows,
+    DeviceCareRows,
 ):
     """A `command_center.ports.Tx` on one connection inside a transaction."""
 

@@ -33,6 +33,7 @@ from command_center.ports import Tx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
 from rules.transitions import Condition, Transition
 from storage.memory.device_access import AccessMemory, DeviceAccessMemory
+from storage.memory.device_care import CareMemory, DeviceCareMemory
 
 replace = msgspec.structs.replace
 
@@ -61,6 +62,7 @@ class _State:
     live_count: int = 0
     users: dict[str, UserRecord] = field(default_factory=dict)
     access: AccessMemory = field(default_factory=AccessMemory)
+    care: CareMemory = field(default_factory=CareMemory)
 
     def snapshot(self) -> _State:
         return _State(**{name: copy.copy(getattr(self, name)) for name in self.__slots__})
@@ -93,10 +95,11 @@ class MemoryStore:
             raise Unavailable("the database is down")
 
 
-class _MemoryTx(DeviceAccessMemory):
+class _MemoryTx(DeviceAccessMemory, DeviceCareMemory):
     def __init__(self, state: _State) -> None:
         self._s = state
         self._access = state.access
+        self._care = state.care
 
     async def cursor(self, name: str) -> int:
         return self._s.cursors.get(name, 0)
