@@ -15,6 +15,8 @@ import msgspec
 import structlog
 
 from command_center.authority import Action, require
+from command_center.device_care.model import Maintenance
+from command_center.device_rights import device_for
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.model import Actor, Role, User
 from command_center.ports import Append, DeviceRegister
@@ -135,6 +137,16 @@ class RegisterService:
             )
             await self._flush(actor.username)
         return change.revision
+
+    async def set_maintenance(self, actor: Actor, device_id: str, window: Maintenance | None, *, reason: str) -> None:
+        """A window in which the rules leave a device's samples out (`attributes.maintenance`), or its end. Raises Forbidden,
+        NotFound."""
+        device = device_for(actor, Action.MAINTENANCE, self._registry, device_id)
+        attributes = {k: v for k, v in device.attributes.items() if k != "maintenance"}
+        if window is not None:
+            attributes["maintenance"] = msgspec.to_builtins(window)
+        changed = msgspec.structs.replace(device, attributes=attributes)
+        await self._save(actor, changed, approver="", reason=reason)
 
     async def _save(self, actor: Actor, device: Device, *, approver: str, reason: str) -> Device:
         async with self._lock:

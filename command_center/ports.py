@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from command_center.device_access import AccessTx
+from command_center.device_care.ports import CareTx
 from command_center.duty.ports import DutyRows
 from command_center.journal import JournalTx
 from command_center.model import (
@@ -50,7 +51,7 @@ LiveDepth = Callable[[str], tuple[float, int, int] | None]
 """device id -> (water depth in metres, quality flag, phenomenon time in city us) as last measured, or None."""
 
 
-class Tx(RegisterTx, AccessTx, JournalTx, ImportTx, DutyRows, Protocol):
+class Tx(RegisterTx, AccessTx, JournalTx, ImportTx, DutyRows, CareTx, Protocol):
     """One transaction. Rows come back as they are in it; an update with a stale `rev` or state changes nothing and says so."""
 
     # the log and retries

@@ -18,6 +18,7 @@ from devices.registry import Device
 
 COLOURS = ("blue", "yellow", "orange", "red")  # rising order of concern
 _LEVEL_FIELDS = {"on", "off", "direction", "on_delay_s", "off_delay_s", "source"}
+_KNOWN = frozenset(Device.__struct_fields__)
 _GAS_FIELDS = {"first", "second", "deadband", "source", "on_delay_s", "off_delay_s"}
 
 
@@ -38,7 +39,7 @@ def parse_device(document: object, models: Mapping[str, DeviceModel] | None = No
     if not isinstance(document, Mapping):
         raise DeviceWrong([f"expected a mapping of fields, got {type(document).__name__}"])
     fields: dict[str, Any] = {str(key): value for key, value in document.items()}
-    problems = list(_shape_problems(fields))
+    problems = [] if _fits(fields) else list(_shape_problems(fields))
     model = models.get(fields.get("model", "")) if isinstance(fields.get("model"), str) else None
     fields.setdefault("kind", "" if model is None else model.kind)
     device = None
@@ -57,6 +58,20 @@ def parse_device(document: object, models: Mapping[str, DeviceModel] | None = No
 def problems_of(device: Device, models: Mapping[str, DeviceModel] | None = None) -> list[str]:
     """What is wrong with a device beyond its types; empty: it can be registered."""
     return list(_content_problems(device, load_models() if models is None else models))
+
+
+def _fits(fields: Mapping[str, Any]) -> bool:
+    """Whether every field is known and of its type; what does not fit is looked at again, field by field, to find words for it.
+
+    The looking costs 0.3 ms a device: an import of 100,000 good ones must not pay it.
+    """
+    if fields.keys() - _KNOWN:
+        return False
+    try:
+        msgspec.convert({"kind": "", **fields}, Device)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _shape_problems(fields: Mapping[str, Any]) -> Iterator[str]:

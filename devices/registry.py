@@ -76,6 +76,7 @@ class Registry:
         self.datastreams: dict[int, Datastream] = {}
         self._by_property: dict[tuple[str, str], Datastream] = {}
         self._of_device: dict[str, list[Datastream]] = {}
+        self._ordered: list[str] | None = None
 
     def apply(self, data: RegistryData) -> None:
         """Take over a revision. An older or equal revision changes nothing: controls may be read twice."""
@@ -96,6 +97,13 @@ class Registry:
         for stream in data.datastreams:
             self._put(stream)
         self.revision = data.revision
+        self._ordered = None
+
+    def ordered(self) -> list[str]:
+        """Device ids in order; sorted once for a revision, however many pages are read of it. Not to be changed."""
+        if self._ordered is None:
+            self._ordered = sorted(self.devices)
+        return self._ordered
 
     def _put(self, stream: Datastream) -> None:
         self.datastreams[stream.datastream] = stream

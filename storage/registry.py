@@ -85,16 +85,12 @@ class RegistryStore:
         replaced = [i for i, row in known.items() if _gives_up(row, {p.key for p in wanted[i]})]
         await conn.execute(_SQL["retire_datastreams"], {"device_ids": replaced})
         at = self._now()
-        await conn.execute(_SQL["upsert_devices"], {"revision": revision, "at": at, **_device_columns(devices)})
-        await conn.execute(_SQL["upsert_datastreams"], self._stream_columns(devices, wanted))
+        await conn.execute(_SQL["upsert_devices"], {"revision": revision, "at": at, "rows": _rows(devices)})
+        await conn.execute(_SQL["upsert_datastreams"], {"rows": self._stream_rows(devices, wanted)})
         changes = [change for d in devices for change in _threshold_changes(d, known.get(d.device_id), reason)]
         if changes:
             who = {"revision": revision, "author": author, "approver": approver, "at": at}
-            names = ("device_ids", "properties", "thresholds", "previous", "sources")
-            columns = zip(*changes, strict=True)
-            await conn.execute(
-                _SQL["record_thresholds"], who | {n: list(c) for n, c in zip(names, columns, strict=True)}
-            )
+            await conn.execute(_SQL["record_thresholds"], who | {"rows": to_json(changes)})
         written, streams = await _read(conn, ids)
         why = f"{reason} (approver {approver})" if approver else reason
         after = {device.device_id: msgspec.to_builtins(device) for device in devices}
@@ -144,15 +140,18 @@ class RegistryStore:
 
     async def set_credentials(self, hashes: Mapping[str, str]) -> None:
         """Password hashes by device id (`devices.credentials.hash_password`); a new one replaces the old."""
-        params = {"device_ids": sorted(hashes), "hashes": [hashes[d] for d in sorted(hashes)], "at": self._now()}
+        params = {"hashes": to_json(dict(hashes)), "at": self._now()}
         async with self._database.transaction() as conn:
             await conn.execute(_SQL["upsert_credentials"], params)
 
     async def credentials(self, device_ids: Sequence[str] | None = None) -> list[tuple[str, str]]:
         """(device id, password hash) of the devices that may connect, of all or of those named, for the password file."""
-        ids = None if device_ids is None else list(device_ids)
         async with self._database.transaction() as conn:
-            rows = await (await conn.execute(_SQL["read_credentials"], {"device_ids": ids})).fetchall()
+            if device_ids is None:
+                rows = await (await conn.execute(_SQL["read_credentials"])).fetchall()
+            else:
+                named = {"device_ids": list(device_ids)}
+                rows = await (await conn.execute(_SQL["read_credentials_of"], named)).fetchall()
         return [(row["device_id"], row["password_hash"]) for row in rows]
 
     async def usable(self, device_ids: Collection[str]) -> set[str]:
@@ -179,42 +178,55 @@ class RegistryStore:
         keys = {p.key for p in wanted} | set(known["properties"])
         return [p for p in model.properties.values() if p.key in keys]
 
-    def _stream_columns(
-        self, devices: Sequence[Device], wanted: Mapping[str, Sequence[ObservedProperty]]
-    ) -> dict[str, Any]:
+    def _stream_rows(self, devices: Sequence[Device], wanted: Mapping[str, Sequence[ObservedProperty]]) -> str:
+        """Rows as one JSON text: PostgreSQL takes that ten times as fast as psycopg writes arrays."""
         rows = [(d, prop) for d in devices for prop in wanted[d.device_id]]
-        return {
-            "device_ids": [d.device_id for d, _ in rows],
-            "properties": [prop.key for _, prop in rows],
-            "uoms": [prop.uom for _, prop in rows],
-            "kinds": [prop.kind for _, prop in rows],
-            "intervals_s": [float(self._models[d.model].interval_of(d)) for d, _ in rows],
-        }
+        return to_json(
+            [
+                {
+                    "ordinal": ordinal,
+                    "device_id": d.device_id,
+                    "property": prop.key,
+                    "uom": prop.uom,
+                    "kind": prop.kind,
+                    "interval_s": self._models[d.model].interval_of(d),
+                }
+                for ordinal, (d, prop) in enumerate(rows)
+            ]
+        )
 
     def _now(self) -> Any:
         return to_time(self._clock.city_us())
 
 
-def _device_columns(devices: Sequence[Device]) -> dict[str, Any]:
-    return {
-        "device_ids": [d.device_id for d in devices],
-        "models": [d.model for d in devices],
-        "kinds": [d.kind for d in devices],
-        "vendors": [d.vendor for d in devices],
-        "documents": [to_json(msgspec.to_builtins(d)) for d in devices],
-    }
+def _rows(devices: Sequence[Device]) -> str:
+    return to_json(
+        [
+            {
+                "device_id": d.device_id,
+                "model": d.model,
+                "kind": d.kind,
+                "vendor": d.vendor,
+                "document": msgspec.to_builtins(d),
+            }
+            for d in devices
+        ]
+    )
 
 
-def _threshold_changes(
-    device: Device, known: Row | None, reason: str
-) -> Iterator[tuple[str, str, str, str | None, str]]:
-    """Device, property, thresholds, the ones before, source: of each property whose thresholds are not what they were."""
+def _threshold_changes(device: Device, known: Row | None, reason: str) -> Iterator[dict[str, Any]]:
+    """A row for each property whose thresholds are not what they were."""
     before: dict[str, Any] = known["document"].get("thresholds", {}) if known is not None else {}
     for prop in sorted(before.keys() | device.thresholds.keys()):
         now = device.thresholds.get(prop)
         if now != before.get(prop):
-            previous = to_json(before[prop]) if prop in before else None
-            yield device.device_id, prop, to_json(now or {}), previous, str((now or {}).get("source") or reason)
+            yield {
+                "device_id": device.device_id,
+                "property": prop,
+                "thresholds": now or {},
+                "previous": before.get(prop),
+                "source": str((now or {}).get("source") or reason),
+            }
 
 
 async def _cuts(conn: Connection, after: int, newest: int) -> list[int]:
@@ -253,6 +265,11 @@ async def _known(conn: Connection, ids: list[str]) -> dict[str, Row]:
 
 
 async def _read(conn: Connection, ids: list[str] | None) -> tuple[list[Device], list[Datastream]]:
-    devices = await (await conn.execute(_SQL["read_devices"], {"device_ids": ids})).fetchall()
-    streams = await (await conn.execute(_SQL["read_datastreams"], {"device_ids": ids})).fetchall()
+    if ids is None:
+        devices = await (await conn.execute(_SQL["read_devices"])).fetchall()
+        streams = await (await conn.execute(_SQL["read_datastreams"])).fetchall()
+    else:
+        named = {"device_ids": ids}
+        devices = await (await conn.execute(_SQL["read_devices_of"], named)).fetchall()
+        streams = await (await conn.execute(_SQL["read_datastreams_of"], named)).fetchall()
     return [msgspec.convert(row["document"], Device) for row in devices], [Datastream(**row) for row in streams]

@@ -15,6 +15,7 @@ from command_center.api import (
     audit_routes,
     command_routes,
     device_access_routes,
+    device_care_routes,
     device_routes,
     duty_routes,
     instruction_routes,
@@ -34,12 +35,11 @@ from command_center.api.pages import page_routes
 LIVE_PATH = "/api/v1/live"
 # Open without login (contract.md section 7): health, login, the API description, the CA; pages redirect by themselves.
 OPEN_PATHS = frozenset({"/api/v1/sessions", "/healthz", "/readyz", "/metrics", "/openapi.json"})
-# Without a session, but not open: the broker shows a secret of its own.
-BROKER_PATHS = frozenset({"/api/v1/broker/auth", "/api/v1/broker/acl"})
 
 _ROUTERS: tuple[APIRouter, ...] = (
     system_routes.router,
     device_access_routes.router,
+    device_care_routes.router,
     device_routes.router,
     command_routes.router,
     layers.router,
@@ -76,11 +76,11 @@ def build_app(deps: ApiDeps) -> FastAPI:
     app.state.live = LiveDoor(deps, app.state.sessions, random.Random(deps.run_id))
     problems.install(app)
     app.include_router(system_routes.open_router)
-    app.include_router(device_access_routes.broker_router)
+    app.include_router(device_access_routes.broker_router)  # no session: the broker shows a secret of its own
     for router in _ROUTERS:
         app.include_router(router, dependencies=[Depends(require_session)])
     app.router.routes.append(WebSocketRoute(LIVE_PATH, app.state.live.endpoint))
     app.router.routes.extend(page_routes(deps))
-    describe(app, OPEN_PATHS | BROKER_PATHS)
+    describe(app, OPEN_PATHS)
     app.add_middleware(Rim, clock=deps.clock)
     return app

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from command_center.audit import AuditService
 from command_center.device_access import DeviceAccess
+from command_center.device_care.service import DeviceCare
 from command_center.duty.service import DutyService
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
@@ -135,6 +136,7 @@ class ApiDeps:
     registers: Registers | None = None
     entries: EntryRegister | None = None  # registers of areas, objects at risk, people, resources
     device_access: DeviceAccess | None = None
+    device_care: DeviceCare | None = None
     broker_door: BrokerDoor | None = None
     broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
@@ -28,8 +30,9 @@ Cursor = Annotated[str, Query(max_length=200)]
 
 
 def sees_device(actor: Actor, device: Device) -> bool:
-    """A vendor sees its own firm's devices; everybody else sees all."""
-    return bool(actor.roles - {Role.VENDOR}) or (bool(actor.vendor) and device.vendor == actor.vendor)
+    """A vendor sees its own firm's devices, everybody else all; of them those inside his scope."""
+    own = bool(actor.roles - {Role.VENDOR}) or (bool(actor.vendor) and device.vendor == actor.vendor)
+    return own and actor.scope.covers(area=device.area)
 
 
 def visible_device(request: Request, device_id: str) -> Device:
@@ -54,14 +57,11 @@ def device_json(deps: ApiDeps, device: Device) -> dict[str, Any]:
 async def devices(request: Request, limit: Limit = 200, cursor: Cursor = "", kind: str = "") -> Response:
     """Devices by id, with status and latest values from the live picture (no database needed)."""
     deps, actor = deps_of(request), actor_of(request)
-    found = sorted(
-        (
-            d
-            for d in deps.picture.registry.devices.values()
-            if d.device_id > cursor and sees_device(actor, d) and (not kind or d.kind == kind)
-        ),
-        key=lambda d: d.device_id,
-    )
+    registry = deps.picture.registry
+    ids = registry.ordered()
+    after = (registry.devices[ids[k]] for k in range(bisect_right(ids, cursor), len(ids)))
+    wanted = (d for d in after if sees_device(actor, d) and (not kind or d.kind == kind))
+    found = list(islice(wanted, limit + 1))
     following = found[limit - 1].device_id if len(found) > limit else None
     body = msgspec.json.encode({"items": [device_json(deps, d) for d in found[:limit]], "next": following})
     return with_etag(request, body, "application/json")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from command_center.device_access import DEFAULT_CERTIFICATE_DAYS, MAX_CERTIFICATE_DAYS
+from command_center.device_care.model import Origin
 from command_center.machines import RequestState
 from command_center.model import UnitStatus
 from command_center.service import SHELVE_MAX_MINUTES
@@ -158,6 +159,51 @@ class BrokerAcl(_FromBroker):
     topic: Annotated[str, Field(max_length=1_024)] = ""
     topics: Annotated[list[BrokerTopic], Field(max_length=100)] = []
     action: Annotated[str, Field(max_length=20)] = ""
+
+
+# Devices: the care that is taken of them
+
+
+class CalibrationBody(Body):
+    calibrated: Instant
+    calibrated_by: Needed
+    certificate: Annotated[str, Field(min_length=1, max_length=120)]
+    due: Instant | None = None
+    offsets: Annotated[dict[Identifier, Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=50)] = {}
+    comment: Text = ""
+
+
+class MaintenanceBody(Body):
+    until: Instant
+    reason: Needed
+
+
+class TicketBody(Body):
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    detail: Text = ""
+    origin: Origin = Origin.HAND
+    due: Instant | None = None
+
+
+class TicketMove(Body):
+    comment: Text = ""
+    assignee: Annotated[str, Field(max_length=120)] = ""
+
+
+class AcceptanceItem(Body):
+    ok: bool
+    value: Annotated[str, Field(max_length=500)] = ""
+
+
+class AcceptanceAnswers(Body):
+    items: Annotated[dict[Identifier, AcceptanceItem], Field(max_length=50)] = {}
+    sign: bool = False
+
+    @model_validator(mode="after")
+    def _something(self) -> AcceptanceAnswers:
+        if not self.items and not self.sign:
+            raise ValueError("expected items, or sign: true")
+        return self
 
 
 TaskVerb = Literal[

@@ -19,6 +19,7 @@ from command_center.api.layers import StaticLayers
 from command_center.audit import AuditService
 from command_center.deadlines import OnDuty
 from command_center.device_access import DeviceAccess
+from command_center.device_care.service import DeviceCare
 from command_center.device_register import RegisterService
 from command_center.duty.service import DutyService
 from command_center.errors import Unavailable
@@ -87,6 +88,7 @@ class _Rooms:
     entries: EntryRegister
     credentials: BrokerCredentials
     access: DeviceAccess
+    care: DeviceCare
     canary: Canary
     health: Health
     anchors: AnchorService
@@ -152,6 +154,9 @@ def _build(
     follower = DomainFollower(domain_reader, store, env, picture.on_change)
     register = RegistryStore(database, clock, load_models())
     credentials = BrokerCredentials(settings, context.secrets, register, store)
+    people = UserService(store, clock)
+    registers = RegisterService(register, appender, registry, people, changed=credentials.changed)
+    care = DeviceCare(store, env, picture.on_change, registers, load_models(), picture.status_of)
     return _Rooms(
         context=context,
         hub=hub,
@@ -163,10 +168,11 @@ def _build(
         duty=duty,
         follower=follower,
         register=register,
-        registers=RegisterService(register, appender, registry, UserService(store, clock), changed=credentials.changed),
+        registers=registers,
         credentials=credentials,
         access=DeviceAccess(store, registry, credentials, clock),
         entries=EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer_of(context.secrets)),
+        care=care,
         canary=canary,
         health=health,
         anchors=anchors,
@@ -274,6 +280,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         history=HistoryStore(rooms.database),
         registers=Registers(rooms.registers, rooms.access),
         device_access=rooms.access,
+        device_care=rooms.care,
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,
         entries=rooms.entries,

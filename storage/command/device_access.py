@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from command_center.device_access import DeviceCertificate
-from storage.batch import clean
+from storage.batch import clean, to_json
 from storage.command.rows import Part, params, struct
 from storage.times import to_time, to_us
 
 
 class DeviceAccessRows(Part):
     async def put_device_hashes(self, hashes: Mapping[str, str], at_us: int) -> None:
-        ids = sorted(hashes)
-        values = {"device_ids": ids, "hashes": [hashes[i] for i in ids], "at": to_time(at_us)}
-        await self._run("put_device_hashes", values)
+        await self._run("put_device_hashes", {"hashes": to_json(dict(hashes)), "at": to_time(at_us)})
 
     async def drop_device_hash(self, device_id: str) -> bool:
         return await self._one("drop_device_hash", {"device_id": clean(device_id)}) is not None
@@ -31,5 +29,8 @@ class DeviceAccessRows(Part):
         return sorted(row["serial"] for row in await self._all("revoke_device_certificates", values))
 
     async def device_certificates(self, device_ids: Sequence[str] | None = None) -> list[DeviceCertificate]:
-        values = {"device_ids": None if device_ids is None else list(device_ids)}
-        return [struct(DeviceCertificate, row) for row in await self._all("list_device_certificates", values)]
+        if device_ids is None:
+            rows = await self._all("list_device_certificates")
+        else:
+            rows = await self._all("device_certificates_of", {"device_ids": sorted(set(device_ids))})
+        return [struct(DeviceCertificate, row) for row in rows]

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from command_center.errors import Unavailable
 from command_center.ports import Tx
 from storage.command.device_access import DeviceAccessRows
+from storage.command.device_care import DeviceCareRows
 from storage.command.duty import HandoverRows, InstructionRows, ShiftRows
 from storage.command.imports import ImportRows
 from storage.command.incidents import AlarmRows, IncidentRows
@@ -36,6 +37,7 @@ class PostgresTx(
     ShiftRows,
     HandoverRows,
     InstructionRows,
+    DeviceCareRows,
 ):
     """A `command_center.ports.Tx` on one connection inside a transaction."""
 

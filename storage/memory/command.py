@@ -34,6 +34,7 @@ from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, 
 from command_center.registers.import_ports import ImportJob
 from rules.transitions import Condition, Transition
 from storage.memory.device_access import AccessMemory, DeviceAccessMemory
+from storage.memory.device_care import CareMemory, DeviceCareMemory
 from storage.memory.duty import DutyMemory, DutyState
 from storage.memory.imports import ImportMemory
 from storage.memory.journal import JournalPart
@@ -69,6 +70,7 @@ class _State:
     access: AccessMemory = field(default_factory=AccessMemory)
     imports: dict[str, ImportJob] = field(default_factory=dict)
     duty: DutyState = field(default_factory=DutyState)
+    care: CareMemory = field(default_factory=CareMemory)
 
     def snapshot(self) -> _State:
         return _State(**{name: copy.copy(getattr(self, name)) for name in self.__slots__})
@@ -101,7 +103,7 @@ class MemoryStore:
             raise Unavailable("the database is down")
 
 
-class _MemoryTx(MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory, DutyMemory):
+class _MemoryTx(MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory, DutyMemory, DeviceCareMemory):
     _s: _State
 
     def __init__(self, state: _State) -> None:
@@ -109,6 +111,7 @@ class _MemoryTx(MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory, 
         self._registers = state.registers
         self._access = state.access
         self._imports = state.imports
+        self._care = state.care
 
     @property
     def _duty(self) -> DutyState:

@@ -1,7 +1,6 @@
 -- put_device_hashes: Password hashes of devices; a new one takes the place of the old.
 INSERT INTO device_credential (device_id, password_hash, created_at)
-SELECT n.device_id, n.password_hash, %(at)s
-  FROM unnest(%(device_ids)s::text[], %(hashes)s::text[]) AS n (device_id, password_hash)
+SELECT n.key, n.value, %(at)s FROM jsonb_each_text(%(hashes)s::jsonb) AS n
 ON CONFLICT ON CONSTRAINT device_credential_pkey DO UPDATE
    SET password_hash = EXCLUDED.password_hash, created_at = EXCLUDED.created_at;
 
@@ -19,6 +18,9 @@ VALUES (%(serial)s, %(device_id)s, %(issued_machine_at)s, %(expires_machine_at)s
 UPDATE device_certificate SET revoked_machine_at = %(machine_at)s
  WHERE device_id = %(device_id)s AND revoked_machine_at IS NULL RETURNING serial;
 
--- list_device_certificates: Certificates of some devices, or of all, newest first.
-SELECT * FROM device_certificate WHERE %(device_ids)s::text[] IS NULL OR device_id = ANY(%(device_ids)s)
- ORDER BY issued_machine_at DESC, serial;
+-- list_device_certificates: Certificates of all devices, newest first.
+SELECT * FROM device_certificate ORDER BY issued_machine_at DESC, serial;
+
+-- device_certificates_of: Certificates of the devices that were named, newest first.
+SELECT c.* FROM unnest(%(device_ids)s::text[]) AS n (device_id) JOIN device_certificate c USING (device_id)
+ ORDER BY c.issued_machine_at DESC, c.serial;

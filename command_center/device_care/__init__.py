@@ -1,0 +1,1 @@
+"""What is done for a device while it hangs in the field: calibrated, repaired, accepted."""
