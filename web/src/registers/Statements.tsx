@@ -45,7 +45,7 @@ export function Statements({ office, kind, entry, onSigned }: { office: Office; 
       setBusy(false);
     }
   };
-  const signed = items?.some((item) => item.day === today) === true;
+  const signed = items?.some((item) => item.date === today) === true;
   const choice = (value: string) => field?.choices?.find((candidate) => candidate.value === value);
   return (
     <div class="stack statements" data-testid="statements">
@@ -74,9 +74,9 @@ export function Statements({ office, kind, entry, onSigned }: { office: Office; 
       ) : null}
       <ol class="history">
         {(items ?? []).map((item) => (
-          <li key={`${item.day}-${item.edition}`}>
+          <li key={`${item.date}-${item.edition}`}>
             <p>
-              <b>{item.day}</b> <Grade colour={item.grade} zh={choice(item.grade)?.zh ?? ""} en={choice(item.grade)?.en ?? ""} />
+              <b>{item.date}</b> <Grade colour={item.grade} zh={choice(item.grade)?.zh ?? ""} en={choice(item.grade)?.en ?? ""} />
             </p>
             <p>{item.text}</p>
             <p class="why">

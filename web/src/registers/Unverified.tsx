@@ -11,7 +11,7 @@ import type { Column } from "../office/Table";
 import { toast } from "../office/toast";
 import type { Registers } from "./data";
 import { Detail } from "./Detail";
-import { dayOf, isChecked, Missing, Verified } from "./marks";
+import { dayOf, Missing, Verified } from "./marks";
 import type { Entry, Kind } from "./types";
 import { lacksResponsible, responsibleFields } from "./values";
 
@@ -33,18 +33,16 @@ export function Unverified({ office, registers, names }: { office: Office; regis
 
   useEffect(() => {
     let stopped = false;
-    const found = new Map<string, Line[]>();
+    const show = (entries: Entry[], all: boolean): void => {
+      setLines(entries.flatMap((entry) => {
+        const kind = registers.kind(entry.kind);
+        return kind === undefined ? [] : [{ kind, entry }];
+      }));
+      setWhole(all);
+    };
     setWhole(false);
-    const show = (): void => setLines([...found.values()].flat());
-    const ask = (kind: Kind): Promise<void> =>
-      registers.list(kind.kind, { q: "", area, unverified: true }, (entries) => {
-        found.set(kind.kind, entries.map((entry) => ({ kind, entry })));
-        show();
-      }, () => stopped);
-    Promise.all(registers.kinds.filter((kind) => isChecked(kind) && kind.count > 0).map(ask)).then(
-      () => stopped || setWhole(true),
-      (error: unknown) => stopped || setProblem(explain(error)),
-    );
+    setProblem("");
+    registers.unverified(area, show, () => stopped).catch((error: unknown) => stopped || setProblem(explain(error)));
     return () => void (stopped = true);
   }, [registers, area]);
 
