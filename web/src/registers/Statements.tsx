@@ -9,6 +9,7 @@ import { refusalOf } from "../office/problems";
 import type { Office } from "../office/session";
 import { toast } from "../office/toast";
 import { dayOf, dayTime } from "./marks";
+import { maySign } from "./rights";
 import type { Entry, Kind, Statement } from "./types";
 import { gradeField } from "./values";
 
@@ -50,7 +51,7 @@ export function Statements({ office, kind, entry, onSigned }: { office: Office; 
   return (
     <div class="stack statements" data-testid="statements">
       {items === null || signed ? null : <Tag kind="bad">{t("reg.statementMissing", { d: today })}</Tag>}
-      {!signed && kind.may_write ? (
+      {!signed && maySign(office.user) ? (
         <form class="stack" onSubmit={(event) => void sign(event)}>
           <Labelled label={t("reg.statementGrade")} id="statement-grade" error={errors.get("grade")}>
             <select id="statement-grade" value={grade} data-testid="statement-grade" onChange={(event) => setGrade(event.currentTarget.value)}>

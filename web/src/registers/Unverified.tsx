@@ -12,6 +12,7 @@ import { toast } from "../office/toast";
 import type { Registers } from "./data";
 import { Detail } from "./Detail";
 import { dayOf, Missing, Verified } from "./marks";
+import { mayVerify } from "./rights";
 import type { Entry, Kind } from "./types";
 import { lacksResponsible, responsibleFields } from "./values";
 
@@ -28,6 +29,7 @@ export function Unverified({ office, registers, names }: { office: Office; regis
   const [problem, setProblem] = useState("");
   const [only, setOnly] = useState("");
   const [area, setArea] = useState("");
+  const [words, setWords] = useState("");
   const [chosen, setChosen] = useState("");
   const [done, setDone] = useState<ReadonlySet<string>>(new Set());
 
@@ -47,7 +49,15 @@ export function Unverified({ office, registers, names }: { office: Office; regis
   }, [registers, area]);
 
   const open = useMemo(() => lines.filter((line) => !done.has(keyOf(line))), [lines, done]);
-  const shown = useMemo(() => open.filter((line) => only === "" || line.kind.kind === only), [open, only]);
+  const person = (line: Line): string => {
+    const field = responsibleFields(line.kind.fields)[0];
+    const id = field === undefined ? undefined : line.entry.values[field.key];
+    return typeof id === "string" && field !== undefined ? (field.type === "ref" ? registers.nameOf(field.ref ?? "", id) : id) : "";
+  };
+  const shown = useMemo(() => {
+    const wanted = words.trim().toLowerCase();
+    return open.filter((line) => (only === "" || line.kind.kind === only) && (wanted === "" || `${line.entry.name} ${line.entry.entry_id} ${person(line)}`.toLowerCase().includes(wanted)));
+  }, [open, only, words, names]);
   const counts = useMemo(() => {
     const found = new Map<Kind, number>();
     for (const line of open) found.set(line.kind, (found.get(line.kind) ?? 0) + 1);
@@ -62,11 +72,6 @@ export function Unverified({ office, registers, names }: { office: Office; regis
       toast(refusalOf(error).summary, "bad");
     }
   };
-  const person = (line: Line): string => {
-    const field = responsibleFields(line.kind.fields)[0];
-    const id = field === undefined ? undefined : line.entry.values[field.key];
-    return typeof id === "string" && field !== undefined ? (field.type === "ref" ? registers.nameOf(field.ref ?? "", id) : id) : "";
-  };
   const columns: Column<Line>[] = useMemo(
     () => [
       { key: "kind", title: t("reg.kind"), width: "9rem", value: (line) => own(line.kind.zh, line.kind.en), cell: (line) => own(line.kind.zh, line.kind.en) },
@@ -79,7 +84,7 @@ export function Unverified({ office, registers, names }: { office: Office; regis
         title: "",
         width: "7rem",
         cell: (line) =>
-          line.kind.may_write ? (
+          mayVerify(office.user) ? (
             <button
               type="button"
               class="button small"
@@ -117,7 +122,10 @@ export function Unverified({ office, registers, names }: { office: Office; regis
         </header>
         <p class="list-note">{t("reg.unverifiedHelp")}</p>
         <div class="list-filters">
+          <input type="search" value={words} placeholder={t("reg.filter")} aria-label={t("reg.filter")} data-testid="search" onInput={(event) => setWords(event.currentTarget.value)} />
           <AreaPicker areas={office.areas} value={area} onChange={setArea} testid="area-filter" placeholder={t("reg.allAreas")} />
+        </div>
+        <div class="list-filters">
           <div class="chips" role="group" aria-label={t("reg.kinds")}>
             <button type="button" class={only === "" ? "toggle on" : "toggle"} aria-pressed={only === ""} onClick={() => setOnly("")}>
               {t("reg.allKinds")} <b>{open.length}</b>
