@@ -1,4 +1,8 @@
-/** The registers, areas, imports and addresses of the mock, in the shapes of docs/decisions/0005. In memory; gone with the process. */
+/**
+ * The registers, areas, imports and addresses of the mock, in the shapes of docs/decisions/0005. In memory; gone with the process.
+ * MOCK_KINDS=file.json (a list as GET /registers gives it) shows other kinds, with a few entries made up for each.
+ */
+import { readFileSync } from "node:fs";
 
 const GRADES = [["red", "重大风险（红）", "Major (red)"], ["orange", "较大风险（橙）", "Serious (orange)"], ["yellow", "一般风险（黄）", "Moderate (yellow)"], ["blue", "低风险（蓝）", "Low (blue)"]].map(([value, zh, en]) => ({ value, zh, en, colour: value }));
 const f = (key, zh, en, type = "text", extra = {}) => ({ key, zh, en, type, ...extra });
@@ -22,8 +26,11 @@ const KINDS = [
   kind("shelter", "place", "避灾场所", "Shelters", "point", [NAME, ADDRESS, f("capacity", "容量", "Capacity", "integer", { uom: "人", minimum: 0 }), ...PERSONS, CHECKED, NOTE]),
   kind("warehouse", "place", "物资仓库", "Warehouses", "point", [NAME, ADDRESS, ...PERSONS, f("stock", "物资清单", "Stock", "rows", { fields: [f("item", "物资", "Item", "text", { required: true }), f("count", "数量", "Count", "integer", { minimum: 0 }), f("uom", "单位", "Unit")] }), NOTE]),
 ];
+const GIVEN = process.env.MOCK_KINDS ? JSON.parse(readFileSync(process.env.MOCK_KINDS, "utf8")) : null;
+if (GIVEN) KINDS.splice(0, KINDS.length, ...GIVEN);
 const AREAS = [["331002", "椒湾示范区", "county", ""], ["331002001", "海门街道", "street", "331002"], ["331002002", "白云街道", "street", "331002"], ["331002003", "下浦街道", "street", "331002"], ["331002004", "上塘镇", "street", "331002"]].map(([code, name, level, parent]) => ({ code, name, level, parent }));
 for (const street of AREAS.filter((a) => a.level === "street")) for (let i = 1; i <= 4; i += 1) AREAS.push({ code: `${street.code}00${i}`, name: `${street.name.slice(0, 2)}第${"一二三四"[i - 1]}网格`, level: "grid", parent: street.code });
+const user = "duty1";
 const [LON, LAT] = [121.45, 28.68];
 const BOX = { "331002001": [-0.09, -0.01, 0, 0.05], "331002002": [-0.01, -0.01, 0.07, 0.05], "331002003": [-0.09, -0.065, -0.01, -0.01], "331002004": [-0.01, -0.065, 0.065, -0.01] };
 const square = ([x, y, X, Y]) => [[[LON + x, LAT + y], [LON + X, LAT + y], [LON + X - 0.004, LAT + (y + Y) / 2], [LON + X, LAT + Y], [LON + x, LAT + Y], [LON + x, LAT + y]]];
@@ -36,16 +43,17 @@ let state = 20190809;
 const random = () => ((state = (state * 1103515245 + 12345) & 0x7fffffff) / 0x7fffffff);
 const one = (list) => list[Math.floor(random() * list.length)];
 const SURNAMES = [..."王李张刘陈杨黄赵吴周徐孙马朱胡林郭何高罗"];
-const GIVEN = ["建国", "海涛", "敏", "志强", "春燕", "国平", "晓东", "永福", "丽华", "根土", "阿明", "美珍"];
+const GIVEN_NAMES = ["建国", "海涛", "敏", "志强", "春燕", "国平", "晓东", "永福", "丽华", "根土", "阿明", "美珍"];
 const PLACES = ["上塘", "下浦", "海门", "白云", "江口", "石塘", "前所", "章安", "葭沚", "洪家", "三甲", "下陈", "枫山", "栅浦", "岩头", "赤山"];
 const store = new Map(KINDS.map((k) => [k.kind, new Map()]));
 const histories = new Map();
 const statements = new Map();
 const put = (kindName, entry_id, name, values, at, extra = {}) => store.get(kindName).set(entry_id, { kind: kindName, entry_id, name, area: one(AREAS.filter((a) => a.level !== "county")).code, lon: at?.[0] ?? null, lat: at?.[1] ?? null, values: { name, ...values }, verified_us: random() < 0.7 ? T - random() * 60 * DAY : random() < 0.5 ? T - 150 * DAY : null, verified_by: "clerk1", rev: 1, changed_us: T - random() * 90 * DAY, changed_by: "clerk1", ...extra });
 const somewhere = () => [LON - 0.085 + random() * 0.145, LAT - 0.06 + random() * 0.105];
-for (let i = 1; i <= 120; i += 1) put("contact", `C-${String(i).padStart(3, "0")}`, one(SURNAMES) + one(GIVEN), { organisation: one(PLACES) + one(["街道办", "村委会", "化工有限公司", "水库管理所"]), post: one(["网格员", "副主任", "安全总监", "巡查员"]), phone: `138${String(Math.floor(random() * 1e8)).padStart(8, "0")}` }, null);
+if (!GIVEN) for (let i = 1; i <= 120; i += 1) put("contact", `C-${String(i).padStart(3, "0")}`, one(SURNAMES) + one(GIVEN_NAMES), { organisation: one(PLACES) + one(["街道办", "村委会", "化工有限公司", "水库管理所"]), post: one(["网格员", "副主任", "安全总监", "巡查员"]), phone: `138${String(Math.floor(random() * 1e8)).padStart(8, "0")}` }, null);
 const people = () => ({ contact_a: random() < 0.93 ? one([...store.get("contact").keys()]) : "", contact_b: random() < 0.6 ? one([...store.get("contact").keys()]) : "" });
 const LIST = { reservoir: ["水库", 42], plant: ["化工有限公司", 36], slope: ["滑坡点", 5200], underpass: ["路下穿", 14], village: ["村", 88], team: ["抢险队", 12], shelter: ["避灾安置点", 60], warehouse: ["物资仓库", 9] };
+if (!GIVEN) {
 for (const [name, [suffix, count]] of Object.entries(LIST)) for (let i = 1; i <= count; i += 1) {
   const n = String(i).padStart(count > 999 ? 4 : 3, "0");
   const values = { ...people(), address: `${one(PLACES)}路${Math.ceil(random() * 300)}号`, inspected_on: "2019-07-1" + Math.floor(random() * 9), grade: one(["red", "orange", "orange", "yellow", "yellow", "blue", "blue"]), capacity: Math.ceil(random() * 600), people: Math.ceil(random() * 900), households: Math.ceil(random() * 40), authority: one(["direct", "direct", "request", "notify"]), close_depth_m: 0.3, capacity_10k_m3: Math.round(random() * 900) / 10, flood_limit_m: Math.round(random() * 800) / 10, datum: "1985", dam_type: "earth" };
@@ -54,6 +62,24 @@ for (const [name, [suffix, count]] of Object.entries(LIST)) for (let i = 1; i <=
   const own = new Set(KINDS.find((k) => k.kind === name).fields.map((x) => x.key));
   put(name, `${name.slice(0, 2).toUpperCase()}-${n}`, `${one(PLACES)}${suffix}${count > 40 ? i : ""}`, Object.fromEntries(Object.entries(values).filter(([key]) => own.has(key))), somewhere());
 }
+}
+const madeUp = (field) => {
+  switch (field.type ?? "text") {
+    case "number": case "integer": return Math.round((field.minimum ?? 0) + random() * 60);
+    case "bool": return random() < 0.5;
+    case "date": return "2019-06-2" + Math.floor(random() * 9);
+    case "datetime": return "2019-07-02T09:30:00+08:00";
+    case "choice": return one(field.choices).value;
+    case "choices": return [one(field.choices).value];
+    case "phone": return `138${String(Math.floor(random() * 1e8)).padStart(8, "0")}`;
+    case "area": return one(AREAS).code;
+    case "ref": return one([...(store.get(field.ref)?.keys() ?? [])]) ?? "";
+    case "refs": return ["GD-001"];
+    case "rows": return [0, 1].map(() => Object.fromEntries(field.fields.map((x) => [x.key, madeUp(x)])));
+    default: return field.example || `${one(PLACES)}${field.zh}`;
+  }
+};
+if (GIVEN) for (const k of [...KINDS].sort((a, b) => (b.group === "people") - (a.group === "people"))) for (let i = 1; i <= 24; i += 1) put(k.kind, `${k.kind}-${i}`, k.kind === "contact" ? one(SURNAMES) + one(GIVEN_NAMES) : one(PLACES) + k.zh.split("（")[0] + i, { ...Object.fromEntries(k.fields.filter((x) => x.key !== "name" && random() < 0.8).map((x) => [x.key, madeUp(x)])) }, k.located === "no" ? null : somewhere());
 for (const a of AREAS) store.get("area").set(a.code, { kind: "area", entry_id: a.code, name: a.name, area: a.code, lon: null, lat: null, geometry: AREA_FEATURES.find((x) => x.id === a.code)?.geometry ?? null, values: { name: a.name, level: a.level }, verified_us: T, verified_by: "clerk1", rev: 1, changed_us: T, changed_by: "system" });
 
 // -- answers ------------------------------------------------------------------------------------------------------
@@ -82,7 +108,7 @@ const dry = (run) => {
   const problems = run.rows.flatMap((row) => row.problems).concat(k.fields.filter((x) => x.required && !mapped.has(x.key)).map((x) => ({ row: 0, column: "", value: "", zh: `缺少必填列“${x.zh}”`, en: `the required column ${x.en} is missing` })));
   const changes = run.rows.filter((r) => r.what === "new" || r.what === "changed").map(({ row, entry_id, name, what, fields, lon, lat }) => ({ row, entry_id, name, what, fields, lon, lat }));
   const gcj = run.crs === "EPSG:4326";
-  return { import_id: run.import_id, kind: run.kind, filename: run.filename, format: "xlsx", sheet: run.sheet, sheets: ["汇总", "明细"], crs: { declared: run.crs, detected: gcj ? "GCJ-02" : run.crs, used: run.crs, offset_m: gcj ? 512 : 0, warning_zh: gcj ? "坐标与GCJ-02（高德、腾讯地图）吻合：按WGS 84导入，位置会偏移约512米" : "", warning_en: gcj ? "The coordinates fit GCJ-02 (Amap, Tencent): taken as WGS 84 every place would be off by about 512 m" : "" }, columns: run.columns, counts: { rows: run.rows.length, new: changes.filter((c) => c.what === "new").length, changed: changes.filter((c) => c.what === "changed").length, same: run.rows.filter((r) => r.what === "same").length, wrong: new Set(problems.map((p) => p.row)).size }, problems, changes, state: run.state };
+  return { import_id: run.import_id, kind: run.kind, filename: run.filename, format: "xlsx", sheet: run.sheet, sheets: ["汇总", "明细"], crs: { declared: run.crs, detected: gcj || !run.crs ? "GCJ-02" : run.crs, used: run.crs || "GCJ-02", offset_m: gcj ? 512 : 0, warning_zh: gcj ? "坐标与GCJ-02（高德、腾讯地图）吻合：按WGS 84导入，位置会偏移约512米" : "", warning_en: gcj ? "The coordinates fit GCJ-02 (Amap, Tencent): taken as WGS 84 every place would be off by about 512 m" : "" }, columns: run.columns, counts: { rows: run.rows.length, new: changes.filter((c) => c.what === "new").length, changed: changes.filter((c) => c.what === "changed").length, same: run.rows.filter((r) => r.what === "same").length, wrong: new Set(problems.map((p) => p.row)).size }, problems, changes, state: run.state };
 };
 function start(query) {
   const k = kindOf(query.get("kind"));
@@ -96,7 +122,7 @@ function start(query) {
     return { ...base, what: "new", fields: k.fields.slice(0, 5).map((x) => ({ key: x.key, before: null, after: x.key === "name" ? base.name : x.type === "choice" ? x.choices[0].value : "示例" })) };
   });
   const columns = [...k.fields.slice(0, 6).map((x) => ({ source: x.zh, field: x.key })), { source: "经度", field: "lon" }, { source: "纬度", field: "lat" }, { source: "编号", field: "entry_id" }, { source: "责任人手机", field: null, how: "" }, { source: "检查日期", field: k.fields.some((x) => x.key === "inspected_on") ? "inspected_on" : null }, { source: "旧编码", field: null }];
-  const run = { import_id: `IMP-${imports.size + 1}`, kind: k.kind, filename: query.get("filename"), crs: query.get("crs") || "EPSG:4326", sheet: query.get("sheet") || "明细", columns, rows, state: "dry", by: "clerk1", at: T };
+  const run = { import_id: `IMP-${imports.size + 1}`, kind: k.kind, filename: query.get("filename"), crs: (query.get("crs") ?? "auto") === "auto" ? "" : query.get("crs"), sheet: query.get("sheet") || "明细", columns, rows, state: "DRY", at: T };
   imports.set(run.import_id, run);
   return run;
 }
@@ -120,6 +146,13 @@ function answer(method, part, query, headers, body) {
   if (part[0] === "imports") return importAnswer(method, part, query, body, json);
   if (part[0] !== "registers") return null;
   if (part.length === 1) return [200, { items: KINDS.map((k) => ({ ...k, count: store.get(k.kind).size })), next: null }];
+  if (at === "registers/unverified") {
+    const [before, after] = (query.get("cursor") ?? "").split("/");
+    const found = KINDS.flatMap((k, i) => (k.verify === false || i < KINDS.findIndex((x) => x.kind === before) ? [] : [...store.get(k.kind).values()].filter((e) => e.area.startsWith(query.get("area") ?? "") && (e.verified_us ?? 0) < quarter() && (k.kind !== before || e.entry_id > after)).map((e) => shown(k, e, false))));
+    const limit = Number(query.get("limit") ?? 200);
+    const last = found[limit - 1];
+    return [200, { items: found.slice(0, limit), next: found.length > limit ? `${last.kind}/${last.entry_id}` : null, total: found.length }];
+  }
   const k = kindOf(part[1]);
   const all = store.get(k.kind);
   if (part[2] === "template.xlsx" || part[2] === "export") return [200, Buffer.from("mock file"), { "Content-Type": "application/octet-stream", "Content-Disposition": `attachment; filename*=UTF-8''${encodeURIComponent(`${k.zh}${part[2] === "export" ? `.${query.get("format")}` : "模板.xlsx"}`)}` }];
@@ -143,7 +176,7 @@ function answer(method, part, query, headers, body) {
   if (part[3] === "verify") { Object.assign(entry, { verified_us: T, verified_by: "clerk1", rev: entry.rev + 1 }); note(entry, "verify", json().comment, null, null); return [200, shown(k, entry, false)]; }
   if (part[3] === "statements") {
     const key = `${k.kind}/${part[2]}`;
-    if (method === "POST") { const { date, grade, text } = json(); const old = statements.get(key) ?? []; statements.set(key, [{ day: date, edition: 1 + old.filter((x) => x.day === date).length, grade, text, signed_by: "clerk1", signed_name: "张文书", signed_us: T }, ...old]); }
+    if (method === "POST") { const { date, grade, text } = json(); const old = statements.get(key) ?? []; statements.set(key, [{ date, edition: 1 + old.filter((x) => x.date === date).length, grade, text, signed_by: "clerk1", signed_name: "张文书", signed_us: T }, ...old]); }
     return [method === "POST" ? 201 : 200, method === "POST" ? statements.get(key)[0] : { items: statements.get(key) ?? [], next: null }];
   }
   if (method === "GET") return [200, shown(k, entry, query.get("clear") === "true")];
@@ -158,16 +191,17 @@ function answer(method, part, query, headers, body) {
   return [200, shown(k, entry, false)];
 }
 function importAnswer(method, part, query, body, json) {
-  if (part.length === 1 && method === "GET") return [200, { items: [...imports.values()].reverse().map((r) => ({ import_id: r.import_id, kind: r.kind, filename: r.filename, state: r.state, by: r.by, at_us: r.at, counts: dry(r).counts })), next: null }];
+  if (part.length === 1 && method === "GET") return [200, { items: [...imports.values()].reverse().map((r) => ({ import_id: r.import_id, kind: r.kind, filename: r.filename, state: r.state, owner: user, created_us: r.at, counts: dry(r).counts })), next: null }];
   if (part.length === 1) { if (!body.length) throw new Refuse(422, "invalid", "the file is empty"); return [201, dry(start(query))]; }
   const run = imports.get(part[1]) ?? (() => { throw new Refuse(404, "not-found", `import ${part[1]}`); })();
   if (part[2] === "commit") {
     const asked = json();
     const counts = dry(run).counts;
     if (counts.wrong && !asked.skip_wrong) throw new Refuse(422, "invalid", `${counts.wrong} rows cannot be taken`);
-    run.state = "committed";
+    run.state = "COMMITTED";
     return [200, { created: counts.new, changed: counts.changed, same: counts.same, skipped: counts.wrong, extra: run.kind === "team" ? { credentials: [{ device_id: "WG-101", username: "WG-101", password: "k3v9-x2mp-77qa" }, { device_id: "WG-102", username: "WG-102", password: "p8d1-zz4c-05ty" }] } : {} }];
   }
+  if (run.state !== "DRY") throw new Refuse(409, "conflict", `import ${part[1]} is committed or expired: upload the file again`);
   if (method === "PUT") { const asked = json(); if (asked.crs) run.crs = asked.crs; if (asked.sheet) run.sheet = asked.sheet; for (const c of run.columns) if (asked.columns && c.source in asked.columns) c.field = asked.columns[c.source]; }
   return [200, dry(run)];
 }

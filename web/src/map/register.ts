@@ -109,7 +109,8 @@ export class RegisterMap {
       (document) => this.areas.addFeatures(FORMAT.readFeatures(document) as Feature[]),
       (error: unknown) => console.warn("areas not on the map", error), // the list beside it works without
     );
-    const district = loadDistrict(api, this.drawing, (layer) => {
+    const district = loadDistrict(api, this.drawing, (layer, name) => {
+      if (name === "places") return; // the areas carry these names
       this.map.addLayer(layer);
       if (layer.get("name") === "district") this.learnHome(layer.getSource()?.getExtent());
     });

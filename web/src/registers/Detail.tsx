@@ -11,6 +11,7 @@ import { toast } from "../office/toast";
 import type { Registers } from "./data";
 import { dayTime, GradeOf, isChecked, Missing, Verified } from "./marks";
 import { go } from "./route";
+import { mayReadClear, mayVerify } from "./rights";
 import { Statements } from "./Statements";
 import type { Entry, Field, Kind, Values } from "./types";
 import { changedKeys, isMasked, shownValue } from "./values";
@@ -78,21 +79,23 @@ export function Detail({ office, registers, kind, id, listed, onChanged, onClose
           <Missing kind={kind} entry={entry} />
           <span title={entry.area}>{entry.area === "" ? t("reg.noArea") : office.areas.path(entry.area)}</span>
         </div>
-        {kind.may_write ? (
-          <div class="detail-actions">
-            {isChecked(kind) ? (
-              <button type="button" class="button small" onClick={() => setAsking("verify")} data-testid="verify">
-                ✓ {t("reg.verify")}
+        <div class="detail-actions">
+          {isChecked(kind) && mayVerify(office.user) ? (
+            <button type="button" class="button small" onClick={() => setAsking("verify")} data-testid="verify">
+              ✓ {t("reg.verify")}
+            </button>
+          ) : null}
+          {kind.may_write ? (
+            <>
+              <button type="button" class="button small" onClick={() => go({ view: "edit", kind: kind.kind, id })} data-testid="edit">
+                {t("reg.edit")}
               </button>
-            ) : null}
-            <button type="button" class="button small" onClick={() => go({ view: "edit", kind: kind.kind, id })} data-testid="edit">
-              {t("reg.edit")}
-            </button>
-            <button type="button" class="button small danger-quiet" onClick={() => setAsking("remove")} data-testid="remove">
-              {t("reg.remove")}
-            </button>
-          </div>
-        ) : null}
+              <button type="button" class="button small danger-quiet" onClick={() => setAsking("remove")} data-testid="remove">
+                {t("reg.remove")}
+              </button>
+            </>
+          ) : null}
+        </div>
       </header>
       {(entry.warnings ?? []).length === 0 ? null : (
         <ul class="detail-warnings" data-testid="warnings">
@@ -103,7 +106,7 @@ export function Detail({ office, registers, kind, id, listed, onChanged, onClose
       )}
       <Tabs tabs={tabs} value={tab} onChange={setTab} label={entry.name} />
       <div class="detail-body">
-        {tab === "values" ? <ValueList kind={kind} entry={entry} registers={registers} onClear={clear ? undefined : inClear} /> : null}
+        {tab === "values" ? <ValueList kind={kind} entry={entry} registers={registers} onClear={clear || !mayReadClear(office.user) ? undefined : inClear} /> : null}
         {tab === "values" && clear ? <p class="field-help">{t("reg.clearNoted")}</p> : null}
         {tab === "history" ? <History registers={registers} kind={kind} id={id} rev={entry.rev} /> : null}
         {tab === "statements" ? <Statements office={office} kind={kind} entry={entry} onSigned={onChanged} /> : null}

@@ -14,6 +14,7 @@ import { FieldInput } from "./Input";
 import { MapPane } from "./MapPane";
 import { differences, merged } from "./merge";
 import type { Difference } from "./merge";
+import { mayReadClear } from "./rights";
 import { go } from "./route";
 import type { Entry, Field, Kind, Place, Values } from "./types";
 import { faults, isMasked, rowFromForm, rowToForm, withoutEmptyLines } from "./values";
@@ -167,7 +168,7 @@ export function Editor({ office, registers, kind, entry, onSaved }: EditorProps)
   const leave = (): void => {
     if (!dirty || confirm(t("reg.leave"))) go({ kind: kind.kind, id: base?.entry_id ?? "" });
   };
-  const context = { registers, areas: office.areas, errors, onClear: base === null ? undefined : clear };
+  const context = { registers, areas: office.areas, errors, onClear: base === null || !mayReadClear(office.user) ? undefined : clear };
   const draft = useMemo(() => ({ lon: degrees(where.lon, 180), lat: degrees(where.lat, 90), pan: true }), [where.lon, where.lat]);
   const title = base === null ? t("reg.newOf", { x: own(kind.zh, kind.en) }) : t("reg.editOf", { x: base.name });
   return (

@@ -20,9 +20,11 @@ export function Kinds({ kinds, route }: { kinds: readonly Kind[]; route: Route }
   return (
     <nav class="kinds" aria-label={t("reg.kinds")}>
       <div class="kinds-tools">
-        <a href="?view=import" class={route.view === "import" ? "chosen" : ""} onClick={link({ view: "import", kind: route.kind })} data-testid="open-import">
-          <span>⇪ {t("reg.import")}</span>
-        </a>
+        {kinds.some((kind) => kind.may_write) ? (
+          <a href="?view=import" class={route.view === "import" ? "chosen" : ""} onClick={link({ view: "import", kind: route.kind })} data-testid="open-import">
+            <span>⇪ {t("reg.import")}</span>
+          </a>
+        ) : null}
         <a href="?view=unverified" class={route.view === "unverified" ? "chosen" : ""} onClick={link({ view: "unverified" })} data-testid="open-unverified">
           <span>◷ {t("reg.unverifiedList")}</span>
         </a>

@@ -54,9 +54,12 @@ export function columnsFor(kind: Kind, keys: readonly string[], registers: Regis
   const first = responsibleFields(kind.fields)[0]?.key;
   const words = (field: Field, entry: Entry): string => shownValue(field, entry.values[field.key], lang, registers.nameOf);
   const columns: Column<Entry>[] = [
-    { key: "_name", title: t("reg.name"), width: "minmax(11rem, 1.6fr)", value: (entry) => entry.name, hint: (entry) => `${entry.name} · ${entry.entry_id}`, cell: (entry) => <strong class="name">{entry.name}</strong> },
-    { key: "_area", title: t("reg.area"), width: "minmax(7rem, 0.8fr)", value: (entry) => entry.area, hint: (entry) => entry.area, cell: (entry) => entry.area_name },
+    { key: "_name", title: t("reg.name"), width: "minmax(11rem, 1.5fr)", value: (entry) => entry.name, hint: (entry) => `${entry.name} · ${entry.entry_id}`, cell: (entry) => <strong class="name">{entry.name}</strong> },
+    { key: "_area", title: t("reg.area"), width: "minmax(8rem, 0.8fr)", value: (entry) => entry.area, hint: (entry) => entry.area, cell: (entry) => entry.area_name },
   ];
+  const checked: Column<Entry> = { key: "_verified", title: t("reg.verification"), width: "10rem", value: (entry) => entry.verified_us ?? 0, cell: (entry) => <Verified entry={entry} /> };
+  const after = keys.includes(first ?? "") ? first : keys.includes(grade ?? "") ? grade : undefined; // what is asked about first stands first
+  if (isChecked(kind) && after === undefined) columns.push(checked);
   for (const key of keys) {
     const field = kind.fields.find((candidate) => candidate.key === key);
     if (field === undefined) continue;
@@ -65,13 +68,13 @@ export function columnsFor(kind: Kind, keys: readonly string[], registers: Regis
       key,
       title: own(field.zh, field.en),
       end: numeric,
-      width: key === grade || numeric ? "minmax(7.5rem, 0.7fr)" : "minmax(8.5rem, 1fr)",
+      width: key === grade ? "7.5rem" : numeric ? "minmax(7.5rem, 0.7fr)" : "minmax(8rem, 1fr)",
       value: (entry) => (numeric ? ((entry.values[key] as number | undefined) ?? null) : words(field, entry)),
       hint: (entry) => words(field, entry),
-      cell: (entry) => (key === grade ? <GradeOf kind={kind} entry={entry} /> : key === first && lacksResponsible(kind.fields, entry) ? <Missing kind={kind} entry={entry} /> : words(field, entry)),
+      cell: (entry) => (key === grade ? <GradeOf kind={kind} entry={entry} brief /> : key === first && lacksResponsible(kind.fields, entry) ? <Missing kind={kind} entry={entry} /> : words(field, entry)),
     });
+    if (isChecked(kind) && key === after) columns.push(checked);
   }
-  if (isChecked(kind)) columns.push({ key: "_verified", title: t("reg.verification"), width: "9.5rem", value: (entry) => entry.verified_us ?? 0, cell: (entry) => <Verified entry={entry} /> });
   columns.push({ key: "_changed", title: t("reg.changed"), width: "7.5rem", value: (entry) => entry.changed_us, hint: (entry) => entry.changed_by, cell: (entry) => dayOf(entry.changed_us) });
   columns.push({ key: "_id", title: t("reg.id"), width: "minmax(7rem, 0.7fr)", value: (entry) => entry.entry_id, cell: (entry) => <small>{entry.entry_id}</small> });
   return columns;

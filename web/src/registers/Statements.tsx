@@ -9,6 +9,7 @@ import { refusalOf } from "../office/problems";
 import type { Office } from "../office/session";
 import { toast } from "../office/toast";
 import { dayOf, dayTime } from "./marks";
+import { maySign } from "./rights";
 import type { Entry, Kind, Statement } from "./types";
 import { gradeField } from "./values";
 
@@ -45,12 +46,12 @@ export function Statements({ office, kind, entry, onSigned }: { office: Office; 
       setBusy(false);
     }
   };
-  const signed = items?.some((item) => item.day === today) === true;
+  const signed = items?.some((item) => item.date === today) === true;
   const choice = (value: string) => field?.choices?.find((candidate) => candidate.value === value);
   return (
     <div class="stack statements" data-testid="statements">
       {items === null || signed ? null : <Tag kind="bad">{t("reg.statementMissing", { d: today })}</Tag>}
-      {!signed && kind.may_write ? (
+      {!signed && maySign(office.user) ? (
         <form class="stack" onSubmit={(event) => void sign(event)}>
           <Labelled label={t("reg.statementGrade")} id="statement-grade" error={errors.get("grade")}>
             <select id="statement-grade" value={grade} data-testid="statement-grade" onChange={(event) => setGrade(event.currentTarget.value)}>
@@ -74,9 +75,9 @@ export function Statements({ office, kind, entry, onSigned }: { office: Office; 
       ) : null}
       <ol class="history">
         {(items ?? []).map((item) => (
-          <li key={`${item.day}-${item.edition}`}>
+          <li key={`${item.date}-${item.edition}`}>
             <p>
-              <b>{item.day}</b> <Grade colour={item.grade} zh={choice(item.grade)?.zh ?? ""} en={choice(item.grade)?.en ?? ""} />
+              <b>{item.date}</b> <Grade colour={item.grade} zh={choice(item.grade)?.zh ?? ""} en={choice(item.grade)?.en ?? ""} />
             </p>
             <p>{item.text}</p>
             <p class="why">

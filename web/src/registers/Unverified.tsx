@@ -11,7 +11,8 @@ import type { Column } from "../office/Table";
 import { toast } from "../office/toast";
 import type { Registers } from "./data";
 import { Detail } from "./Detail";
-import { dayOf, isChecked, Missing, Verified } from "./marks";
+import { dayOf, Missing, Verified } from "./marks";
+import { mayVerify } from "./rights";
 import type { Entry, Kind } from "./types";
 import { lacksResponsible, responsibleFields } from "./values";
 
@@ -28,28 +29,35 @@ export function Unverified({ office, registers, names }: { office: Office; regis
   const [problem, setProblem] = useState("");
   const [only, setOnly] = useState("");
   const [area, setArea] = useState("");
+  const [words, setWords] = useState("");
   const [chosen, setChosen] = useState("");
   const [done, setDone] = useState<ReadonlySet<string>>(new Set());
 
   useEffect(() => {
     let stopped = false;
-    const found = new Map<string, Line[]>();
+    const show = (entries: Entry[], all: boolean): void => {
+      setLines(entries.flatMap((entry) => {
+        const kind = registers.kind(entry.kind);
+        return kind === undefined ? [] : [{ kind, entry }];
+      }));
+      setWhole(all);
+    };
     setWhole(false);
-    const show = (): void => setLines([...found.values()].flat());
-    const ask = (kind: Kind): Promise<void> =>
-      registers.list(kind.kind, { q: "", area, unverified: true }, (entries) => {
-        found.set(kind.kind, entries.map((entry) => ({ kind, entry })));
-        show();
-      }, () => stopped);
-    Promise.all(registers.kinds.filter((kind) => isChecked(kind) && kind.count > 0).map(ask)).then(
-      () => stopped || setWhole(true),
-      (error: unknown) => stopped || setProblem(explain(error)),
-    );
+    setProblem("");
+    registers.unverified(area, show, () => stopped).catch((error: unknown) => stopped || setProblem(explain(error)));
     return () => void (stopped = true);
   }, [registers, area]);
 
   const open = useMemo(() => lines.filter((line) => !done.has(keyOf(line))), [lines, done]);
-  const shown = useMemo(() => open.filter((line) => only === "" || line.kind.kind === only), [open, only]);
+  const person = (line: Line): string => {
+    const field = responsibleFields(line.kind.fields)[0];
+    const id = field === undefined ? undefined : line.entry.values[field.key];
+    return typeof id === "string" && field !== undefined ? (field.type === "ref" ? registers.nameOf(field.ref ?? "", id) : id) : "";
+  };
+  const shown = useMemo(() => {
+    const wanted = words.trim().toLowerCase();
+    return open.filter((line) => (only === "" || line.kind.kind === only) && (wanted === "" || `${line.entry.name} ${line.entry.entry_id} ${person(line)}`.toLowerCase().includes(wanted)));
+  }, [open, only, words, names]);
   const counts = useMemo(() => {
     const found = new Map<Kind, number>();
     for (const line of open) found.set(line.kind, (found.get(line.kind) ?? 0) + 1);
@@ -64,11 +72,6 @@ export function Unverified({ office, registers, names }: { office: Office; regis
       toast(refusalOf(error).summary, "bad");
     }
   };
-  const person = (line: Line): string => {
-    const field = responsibleFields(line.kind.fields)[0];
-    const id = field === undefined ? undefined : line.entry.values[field.key];
-    return typeof id === "string" && field !== undefined ? (field.type === "ref" ? registers.nameOf(field.ref ?? "", id) : id) : "";
-  };
   const columns: Column<Line>[] = useMemo(
     () => [
       { key: "kind", title: t("reg.kind"), width: "9rem", value: (line) => own(line.kind.zh, line.kind.en), cell: (line) => own(line.kind.zh, line.kind.en) },
@@ -81,7 +84,7 @@ export function Unverified({ office, registers, names }: { office: Office; regis
         title: "",
         width: "7rem",
         cell: (line) =>
-          line.kind.may_write ? (
+          mayVerify(office.user) ? (
             <button
               type="button"
               class="button small"
@@ -119,7 +122,10 @@ export function Unverified({ office, registers, names }: { office: Office; regis
         </header>
         <p class="list-note">{t("reg.unverifiedHelp")}</p>
         <div class="list-filters">
+          <input type="search" value={words} placeholder={t("reg.filter")} aria-label={t("reg.filter")} data-testid="search" onInput={(event) => setWords(event.currentTarget.value)} />
           <AreaPicker areas={office.areas} value={area} onChange={setArea} testid="area-filter" placeholder={t("reg.allAreas")} />
+        </div>
+        <div class="list-filters">
           <div class="chips" role="group" aria-label={t("reg.kinds")}>
             <button type="button" class={only === "" ? "toggle on" : "toggle"} aria-pressed={only === ""} onClick={() => setOnly("")}>
               {t("reg.allKinds")} <b>{open.length}</b>

@@ -24,6 +24,8 @@ export interface EntryBody {
   reason: string;
 }
 
+type OnPage = (entries: Entry[], total: number, whole: boolean) => void;
+
 const at = (kind: string, id = "", tail = ""): string => `/api/v1/registers/${encodeURIComponent(kind)}${id === "" ? "" : `/${encodeURIComponent(id)}`}${tail}`;
 
 export class Registers {
@@ -49,22 +51,29 @@ export class Registers {
   }
 
   /** Pages one after another; `onPage` gets all that has come so far. Stops when `stopped` says so. */
-  async list(kind: string, query: Query, onPage: (entries: Entry[], total: number, whole: boolean) => void, stopped: () => boolean): Promise<void> {
-    const parts = new URLSearchParams({ limit: String(PAGE) });
-    if (query.q !== "") parts.set("q", query.q);
-    if (query.area !== "") parts.set("area", query.area);
-    if (query.unverified) parts.set("unverified", "true");
+  list(kind: string, query: Query, onPage: OnPage, stopped: () => boolean): Promise<void> {
+    const asked = { ...(query.q === "" ? {} : { q: query.q }), ...(query.area === "" ? {} : { area: query.area }), ...(query.unverified ? { unverified: "true" } : {}) };
+    return this.pages(at(kind), asked, onPage, stopped);
+  }
+
+  private async pages(path: string, asked: Record<string, string>, onPage: OnPage, stopped: () => boolean): Promise<void> {
+    const parts = new URLSearchParams({ ...asked, limit: String(PAGE) });
     const entries: Entry[] = [];
     let cursor: string | null = "";
     while (cursor !== null && !stopped()) {
       if (cursor !== "") parts.set("cursor", cursor);
-      const page: EntryList = await this.api.get<EntryList>(`${at(kind)}?${parts}`);
+      const page: EntryList = await this.api.get<EntryList>(`${path}?${parts}`);
       if (stopped()) return;
       entries.push(...page.items);
       for (const entry of page.items) this.learnRefs(entry);
       cursor = page.next ?? null;
       onPage([...entries], page.total, cursor === null);
     }
+  }
+
+  /** Of every register, entries whose numbers nobody checked this season. */
+  unverified(area: string, onPage: (entries: Entry[], whole: boolean) => void, stopped: () => boolean): Promise<void> {
+    return this.pages("/api/v1/registers/unverified", area === "" ? {} : { area }, (entries, _, whole) => onPage(entries, whole), stopped);
   }
 
   async one(kind: string, id: string, clear = false): Promise<Entry> {

@@ -24,7 +24,8 @@ export function grouped(problems: readonly ImportProblem[], lang: "zh" | "en"): 
     if (problem.value !== "" && group.values.length < SHOWN_VALUES && !group.values.includes(problem.value)) group.values.push(problem.value);
     groups.set(key, group);
   }
-  return [...groups.values()].sort((a, b) => b.rows.length - a.rows.length || (a.rows[0] ?? 0) - (b.rows[0] ?? 0));
+  const whole = (group: Group): number => Number((group.rows[0] ?? 0) <= 0); // of the file, as a missing column: nothing goes before it
+  return [...groups.values()].sort((a, b) => whole(b) - whole(a) || b.rows.length - a.rows.length || (a.rows[0] ?? 0) - (b.rows[0] ?? 0));
 }
 
 /** 3, 7-9, 15 */

@@ -23,9 +23,12 @@ export function Missing({ kind, entry }: { kind: Kind; entry: Entry }) {
   ) : null;
 }
 
-export function GradeOf({ kind, entry }: { kind: Kind; entry: Entry }) {
+/** `brief`: 红 without （重大风险）, for a cell. */
+export function GradeOf({ kind, entry, brief = false }: { kind: Kind; entry: Entry; brief?: boolean }) {
   const grade = gradeOf(kind.fields, entry);
-  return grade === null ? null : <Grade colour={grade.colour} zh={grade.zh} en={grade.en} />;
+  if (grade === null) return null;
+  const cut = (text: string): string => (brief ? (text.split(/[（(]/)[0] ?? text).trim() : text);
+  return <Grade colour={grade.colour} zh={cut(grade.zh)} en={cut(grade.en)} />;
 }
 
 /** 2019-08-09 */

@@ -93,7 +93,7 @@ export interface Place {
 
 /** A day's risk statement; what was wrong gets another edition. */
 export interface Statement {
-  day: string;
+  date: string;
   edition: number;
   grade: string;
   text: string;
@@ -139,6 +139,18 @@ export interface DryRun {
   counts: { rows: number; new: number; changed: number; same: number; wrong: number };
   problems: ImportProblem[];
   changes: ImportChange[];
+  /** More problems or changes than are listed; the counts are of all. */
+  truncated?: boolean;
+}
+
+/** One of the last imports. */
+export interface PastImport {
+  import_id: string;
+  kind: string;
+  filename: string;
+  state: string;
+  owner: string;
+  created_us: number;
 }
 
 export interface Committed {

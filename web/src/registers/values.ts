@@ -151,7 +151,7 @@ export function shownValue(field: Field, value: unknown, lang: "zh" | "en", name
     case "integer":
       return `${String(value)}${field.uom === undefined || field.uom === "" ? "" : ` ${field.uom}`}`;
     default:
-      return String(value);
+      return Array.isArray(value) ? value.map((item) => (typeof item === "number" ? item.toFixed(6) : String(item))).join(", ") : String(value);
   }
 }
 

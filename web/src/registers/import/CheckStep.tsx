@@ -48,6 +48,7 @@ export function CheckStep({ office, registers, shared, onBack, onDone }: { offic
             </button>
           ) : null}
         </div>
+        {run.truncated === true ? <p class="hint truncated">{t("reg.truncated")}</p> : null}
         {tab === "problems" ? <Problems problems={run.problems} words={words} onWords={setWords} /> : <Changes registers={registers} shared={shared} words={words} />}
       </section>
       <Commit office={office} shared={shared} busy={busy} onBack={onBack} onDone={onDone} />
@@ -91,7 +92,7 @@ function Problems({ problems, words, onWords }: { problems: readonly ImportProbl
               <b>{group.rows.length}</b>
               <span>
                 {group.column === "" ? "" : <em>{group.column}</em>} {group.text}
-                <small>{t("reg.inRows", { x: short(ranges(group.rows.filter((row) => row > 0))) })}</small>
+                {group.rows.some((row) => row > 0) ? <small>{t("reg.inRows", { x: short(ranges(group.rows)) })}</small> : null}
               </span>
             </button>
           </li>
@@ -114,17 +115,20 @@ function Problems({ problems, words, onWords }: { problems: readonly ImportProbl
   );
 }
 
+/** What a row changes beside its fields. */
+const BESIDE: Record<string, { zh: string; en: string }> = { position: { zh: "位置", en: "Position" }, geometry: { zh: "几何", en: "Geometry" }, area: { zh: "区域", en: "Area" } };
+
 const short = (text: string): string => (text.length > ROWS_SHOWN ? `${text.slice(0, ROWS_SHOWN)}…` : text);
 
 function Changes({ registers, shared, words }: { registers: Registers; shared: Run; words: string }) {
   const { run, kind } = shared;
   const labels = useMemo(() => new Map(targetsOf(kind).map((target) => [target.key, own(target.zh, target.en)])), [kind]);
-  const fieldOf = (key: string): Field => kind.fields.find((field) => field.key === key) ?? { key, zh: key, en: key };
+  const fieldOf = (key: string): Field => kind.fields.find((field) => field.key === key) ?? { key, zh: BESIDE[key]?.zh ?? key, en: BESIDE[key]?.en ?? key };
   const said = (line: ChangeLine, side: "before" | "after"): string => (line.field === null ? "" : wordsOf(fieldOf(line.field.key), line.field[side], registers.nameOf));
   const summary = (line: ChangeLine): string => {
     const change = run.changes.find((candidate) => candidate.row === line.row);
     return (change?.fields ?? [])
-      .filter((item) => item.key !== "name" && item.after !== null && item.after !== undefined && !(item.key === "lon" || item.key === "lat"))
+      .filter((item) => item.key !== "name" && item.after !== null && item.after !== undefined && item.key !== "position")
       .map((item) => `${labels.get(item.key) ?? item.key} ${wordsOf(fieldOf(item.key), item.after, registers.nameOf)}`)
       .join(" · ");
   };

@@ -3,6 +3,7 @@
 import { lang, own, t } from "../../core/i18n";
 import { Tag } from "../../office/Badge";
 import { guess, judge, targetsOf } from "../matching";
+import { shownValue } from "../values";
 import type { Run } from "./Wizard";
 
 export function ColumnsStep({ shared, onBack, onNext }: { shared: Run; onBack: () => void; onNext: () => void }) {
@@ -11,8 +12,12 @@ export function ColumnsStep({ shared, onBack, onNext }: { shared: Run; onBack: (
   const found = judge(run.columns, targets);
   const taken = new Set(run.columns.map((column) => column.field ?? "").filter((field) => field !== ""));
   const sample = (field: string | null): string => {
-    const value = field === null ? undefined : run.changes.map((item) => item.fields.find((entry) => entry.key === field)?.after).find((after) => after !== undefined && after !== null && typeof after !== "object");
-    return value === undefined ? "" : String(value);
+    if (field === "entry_id") return run.changes[0]?.entry_id ?? "";
+    const position = run.changes.find((item) => item.lon != null && item.lat != null);
+    if (field === "lon" || field === "lat") return position?.[field]?.toFixed(6) ?? "";
+    const known = kind.fields.find((candidate) => candidate.key === field);
+    const value = run.changes.map((item) => item.fields.find((entry) => entry.key === field)?.after).find((after) => after !== undefined && after !== null);
+    return known === undefined ? "" : shownValue(known, value, lang, (_, id) => id);
   };
   return (
     <div class="wizard-body columns-step">

@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { explain, own, t, word } from "../../core/i18n";
+import { Tag } from "../../office/Badge";
 import { Failure } from "../../office/Dialog";
 import { Labelled } from "../../office/Labelled";
 import { refusalOf } from "../../office/problems";
@@ -12,26 +13,17 @@ import type { Registers } from "../data";
 import { groupsOf } from "../Kinds";
 import { dayTime } from "../marks";
 import { go } from "../route";
-import type { DryRun, Kind } from "../types";
-import { CRS_CHOICES } from "./crs";
+import type { DryRun, Kind, PastImport } from "../types";
+import { AUTO, CRS_CHOICES } from "./crs";
 
 export const ACCEPTED = ".xlsx,.csv,.geojson,.json,.gpkg,.zip,.yaml,.yml";
 const MOST_BYTES = 64 * 1024 * 1024;
 const size = (bytes: number): string => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
-interface Past {
-  import_id: string;
-  kind: string;
-  filename: string;
-  state?: string;
-  at_us?: number;
-  by?: string;
-}
-
 export function FileStep({ office, registers, kind: named, onStarted }: { office: Office; registers: Registers; kind: string; onStarted: (run: DryRun, kind: Kind) => void }) {
   const writable = registers.kinds.filter((kind) => kind.may_write);
   const kind = writable.find((candidate) => candidate.kind === named);
-  const [crs, setCrs] = useState("EPSG:4326");
+  const [crs, setCrs] = useState(AUTO);
   const [busy, setBusy] = useState("");
   const [problem, setProblem] = useState("");
   const [over, setOver] = useState(false);
@@ -140,9 +132,9 @@ export function FileStep({ office, registers, kind: named, onStarted }: { office
 }
 
 function Recent({ office, registers }: { office: Office; registers: Registers }) {
-  const [items, setItems] = useState<Past[] | null>(null);
+  const [items, setItems] = useState<PastImport[] | null>(null);
   useEffect(() => {
-    office.api.get<{ items: Past[] }>("/api/v1/imports").then(
+    office.api.get<{ items: PastImport[] }>("/api/v1/imports").then(
       (answer) => setItems(answer.items),
       () => setItems([]), // the wizard works without the list of what was
     );
@@ -155,21 +147,19 @@ function Recent({ office, registers }: { office: Office; registers: Registers })
       <ul>
         {(items ?? []).slice(0, 12).map((item) => {
           const kind = registers.kind(item.kind);
-          const open = item.state !== "committed" && item.state !== "done";
           return (
             <li key={item.import_id}>
               <b title={item.filename}>{item.filename}</b>
               <small>
                 {kind === undefined ? item.kind : own(kind.zh, kind.en)}
-                {item.at_us === undefined ? "" : ` · ${dayTime(item.at_us)}`}
-                {item.by === undefined || item.by === "" ? "" : ` · ${item.by}`}
+                {` · ${dayTime(item.created_us)} · ${item.owner}`}
               </small>
-              {open ? (
+              {item.state === "DRY" && item.owner === office.user.username ? (
                 <button type="button" class="link" onClick={() => go({ view: "import", kind: item.kind, id: item.import_id, step: "check" })}>
                   {t("reg.goOn")}
                 </button>
               ) : (
-                <span class="tag good">{t("reg.imported")}</span>
+                <Tag kind={item.state === "COMMITTED" ? "good" : "plain"}>{word("regImport", item.state)}</Tag>
               )}
             </li>
           );

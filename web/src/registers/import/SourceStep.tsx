@@ -5,7 +5,7 @@ import { own, t } from "../../core/i18n";
 import { Labelled } from "../../office/Labelled";
 import type { Office } from "../../office/session";
 import { MapPane } from "../MapPane";
-import { CRS_CHOICES, crsKey } from "./crs";
+import { AUTO, CRS_CHOICES, crsKey } from "./crs";
 import { pointsOf } from "./preview";
 import type { Run } from "./Wizard";
 
@@ -40,17 +40,21 @@ export function SourceStep({ office, shared, onBack, onNext }: { office: Office;
         <p class="count">{t("reg.rowsRead", { n: run.counts.rows })}</p>
         {kind.located === "no" ? null : (
           <>
-            <Labelled label={t("reg.crs")} id="crs" help={t("reg.crsHelp")}>
+            <Labelled label={t("reg.crs")} id="crs">
               <select id="crs" value={run.crs.used} disabled={busy} data-testid="crs" onChange={(event) => change({ crs: event.currentTarget.value })}>
                 {known ? null : <option value={run.crs.used}>{run.crs.used}</option>}
-                {CRS_CHOICES.map((choice) => (
+                {CRS_CHOICES.filter((choice) => choice.value !== AUTO).map((choice) => (
                   <option key={choice.value} value={choice.value}>
                     {t(choice.key)}
                   </option>
                 ))}
               </select>
             </Labelled>
-            {warning === "" ? (
+            {run.crs.declared === "" && points.length > 0 ? (
+              <p class="crs-judged" data-testid="crs-judged">
+                {t("reg.crsJudged", { x: crsWords(run.crs.used) })}
+              </p>
+            ) : warning === "" ? (
               <p class="crs-fine" data-testid="crs-fine">
                 ✓ {points.length > 0 ? t("reg.crsFine") : t("reg.crsNoPoints")}
               </p>

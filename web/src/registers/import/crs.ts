@@ -2,7 +2,11 @@
 
 import type { Key } from "../../core/i18n";
 
+/** The file may say it itself, or the server looks at where the points fall; the next step shows what it found. */
+export const AUTO = "auto";
+
 export const CRS_CHOICES: readonly { value: string; key: Key }[] = [
+  { value: AUTO, key: "reg.crsAuto" },
   { value: "EPSG:4326", key: "reg.crsWgs84" },
   { value: "EPSG:4490", key: "reg.crsCgcs" },
   { value: "GCJ-02", key: "reg.crsGcj" },

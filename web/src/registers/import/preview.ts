@@ -6,18 +6,12 @@ import { suspected } from "./shift";
 
 const DRAWN_MAX = 2_000;
 
-const numberOf = (fields: readonly FieldChange[], key: string): number | null => {
-  const value = fields.find((change) => change.key === key)?.after;
-  return typeof value === "number" ? value : null;
-};
-
 /** Points of new and changed rows; more than a map can show are thinned evenly. */
 export function pointsOf(run: Pick<DryRun, "changes" | "crs">): PreviewPoint[] {
   const found: PreviewPoint[] = [];
   for (const change of run.changes) {
-    const lon = change.lon ?? numberOf(change.fields, "lon");
-    const lat = change.lat ?? numberOf(change.fields, "lat");
-    if (lon === null || lat === null) continue;
+    const { lon, lat } = change;
+    if (lon == null || lat == null) continue;
     found.push({ lon, lat, suspect: suspected([lon, lat], run.crs.used, run.crs.detected) });
   }
   const every = Math.ceil(found.length / DRAWN_MAX);

@@ -42,7 +42,8 @@ function inverse(forward: (point: Point) => Point, [lon, lat]: Point): Point {
 }
 
 const toBd09 = (point: Point): Point => gcj02ToBd09(toGcj02(point));
-const FROM_WGS84: Record<string, (point: Point) => Point> = { "EPSG:4326": (point) => point, "EPSG:4490": (point) => point, "GCJ-02": toGcj02, "BD-09": toBd09 };
+const asIs = (point: Point): Point => point;
+const FROM_WGS84: Record<string, (point: Point) => Point> = { "EPSG:4326": asIs, "EPSG:4490": asIs, "GCJ-02": toGcj02, "BD-09": toBd09 };
 
 /**
  * `shown` is where the server put the point, reading the file as `used`. The place where it is when the file is read as
