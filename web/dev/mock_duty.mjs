@@ -8,13 +8,13 @@ const mask = (phone) => (phone ? `${phone.slice(0, 3)}****${phone.slice(-4)}` : 
 
 export function officeMock(now) {
   const today = Math.floor((now() + CST) / DAY) * DAY - CST;
-  const user = (username, name, roles, extra = {}) => [username, { username, name, roles, unit_id: "", vendor: "", phone: mask(extra.phone ?? ""), area: "", scope: { areas: [], organisations: [], hazards: [] }, enabled: true, second_factor: false, last_login_us: machine() - 3 * HOUR, rev: 1, ...extra, ...(extra.phone ? { phone: mask(extra.phone) } : {}) }];
+  const user = (username, name, roles, extra = {}) => [username, { username, name, roles, unit_id: "", vendor: "", phone: mask(extra.phone ?? ""), area: "", scope: { areas: [], organisations: [], hazards: [] }, enabled: true, second_factor: false, last_login_us: machine() - 3 * HOUR, locked_until_us: null, rev: 1, ...extra, ...(extra.phone ? { phone: mask(extra.phone) } : {}) }];
   const users = new Map([
     user("duty1", "林晓", ["operator"], { phone: "13805760001" }), user("duty2", "陈海", ["operator"], { phone: "13805760002" }), user("duty3", "王珊", ["operator"], { phone: "13805760003" }),
     user("duty4", "赵一鸣", ["operator"], { phone: "13805760004" }), user("leader1", "周岚", ["leader"], { phone: "13805760011", second_factor: true }), user("leader2", "吴建平", ["leader"], { phone: "13805760012" }),
     user("admin", "系统管理员", ["admin"], { second_factor: true }), user("security1", "沈安", ["security"], { second_factor: true }), user("auditor1", "方正", ["auditor"]),
     user("registrar1", "何文", ["registrar"], { scope: { areas: ["339900001", "339900002"], organisations: [], hazards: ["flood"] } }), user("tech-zhou", "周工（运维）", ["admin"]), user("analyst1", "徐研", ["analyst"]),
-    user("vendor-hk", "海康驻场", ["vendor"], { vendor: "hikvision", last_login_us: null }), user("unit-flood-1", "抗洪抢险一队", ["responder"], { unit_id: "unit-flood-1" }), user("old1", "退休人员", ["operator"], { enabled: false }),
+    user("vendor-hk", "海康驻场", ["vendor"], { vendor: "hikvision", last_login_us: null }), user("unit-flood-1", "抗洪抢险一队", ["responder"], { unit_id: "unit-flood-1" }), user("old1", "退休人员", ["operator"], { enabled: false }), user("grid7", "网格员 吴霞", ["grid"], { scope: { areas: ["339900001001"], organisations: [], hazards: [] }, locked_until_us: machine() + HOUR / 4 }),
   ]);
   const nameOf = (username) => users.get(username)?.name ?? username;
   const totp = new Set(["leader1", "security1", "admin"]);
@@ -77,23 +77,24 @@ export function officeMock(now) {
   instruction("014", "加强沿江堤防巡查，发现险情立即上报，两小时一报。", "leader1", [["user", "duty1", "RECEIVED"], ["unit", "unit-flood-1", "ISSUED"], ["organisation", "区水利局", "REPORTED", "已派 4 组巡堤，暂无险情。"]], 2 * HOUR, HOUR, "pressing", [["received", "duty1 林晓 签收"], ["reminder", "提醒：林晓 办理时限已过半，19:40 前请反馈"], ["reported", "duty1 代 区水利局 反馈：已派 4 组巡堤，暂无险情。"], ["prompt", "督办：抗洪抢险一队 15 分钟未签收批示，请 leader1 过问"], ["prompt", "督办：林晓 逾期未反馈（时限 19:40），请 leader1 过问"]]);
   instruction("015", "上塘村低洼户 23 时前全部转移完毕，一户不漏。", "leader1", [["user", "duty1", "ISSUED"]], 30 * 60e6, 3 * HOUR, "urgent", []);
   const approvals = new Map();
-  const approval = (kind, subject, zh, en, before, payload, source, reason, by, state, extra = {}) => { const a = { approval_id: id("A"), kind, subject, title_zh: zh, title_en: en, before, payload, source, reason, state, proposed_by: by, proposed_us: now() - 50 * 60e6, decided_by: "", decided_us: null, comment: "", expires_us: now() + 23 * HOUR, emergency: false, rev: 1, ...extra }; approvals.set(a.approval_id, a); };
-  const stage = (red, source) => ({ stage_m: { on: { blue: 3.2, yellow: 3.9, orange: 4.5, red }, source } });
-  approval("threshold", "WG-001", "上塘水文站 水位阈值", "Thresholds of Shangtang gauge", stage(5.1, "区防汛预案 2018"), stage(4.8, "区防汛预案 2019"), "区防指〔2019〕12 号", "保证水位下调", "leader2", "pending");
-  approval("threshold", "UP-001", "滨江路下穿 积水阈值", "Thresholds of Binjiang underpass", { depth_m: { on: { yellow: 0.15, orange: 0.3, red: 0.5 } } }, { depth_m: { on: { yellow: 0.1, orange: 0.25, red: 0.4 } } }, "现场处置", "积水计安装位置偏高", "leader1", "emergency", { emergency: true, expires_us: now() + 5 * HOUR });
-  approval("rule", "flood.river", "河道超警规则 2019.2", "River rule 2019.2", { version: "2019.1", on_delay_s: 120 }, { version: "2019.2", on_delay_s: 60 }, "专家组意见", "涨得快，缩短上升延时", "leader1", "pending");
-  approval("threshold", "GD-001", "氯气探测器 1# 报警值", "Alarm values of GD-001", { cl2_mg_m3: { first: 1, second: 3 } }, { cl2_mg_m3: { first: 1, second: 2.5 } }, "GB/T 50493-2019", "", "leader2", "approved", { decided_by: "leader1", decided_us: now() - 20 * HOUR, comment: "同意" });
-  approval("threshold", "WG-004", "下浦河水位站 水位阈值", "Thresholds of Xiapu", stage(5.1, ""), stage(6, ""), "口头", "减少误报", "leader2", "rejected", { decided_by: "leader1", decided_us: now() - 30 * HOUR, comment: "没有依据文件，不同意放宽" });
-  const keys = new Map([["K-0001", { key_id: "K-0001", name: "气象局推送", roles: ["met"], prefix: "cbk_7f3a", created_by: "security1", created_us: machine() - 40 * DAY, last_used_us: machine() - 60e6, expires_us: machine() + 100 * DAY }], ["K-0002", { key_id: "K-0002", name: "省平台取数", roles: ["analyst"], prefix: "cbk_b21c", created_by: "security1", created_us: machine() - 90 * DAY, last_used_us: null, expires_us: machine() - DAY }]]);
+  const approval = (kind, subject, zh, en, before, payload, source, reason, by, state, extra = {}) => { const a = { approval_id: `A-${String(approvals.size + 1).padStart(6, "0")}`, kind, subject, area: "339900001", title_zh: zh, title_en: en, before, payload, source, reason, state, proposed_by: by, proposed_us: now() - 50 * 60e6, decided_by: "", decided_us: null, comment: "", expires_us: machine() + 23 * HOUR, asked: "", emergency: false, until_us: null, result: {}, rev: 1, ...extra }; approvals.set(a.approval_id, a); return a; };
+  const stage = (red) => ({ direction: "rise", on: { blue: 3.2, yellow: 3.9, orange: 4.5, red }, on_delay_s: 0 });
+  approval("threshold", "GD-001/cl2_mg_m3", "氯气探测器 1# 阈值变更（cl2_mg_m3）", "Alarm values of GD-001", { first: 1, second: 3 }, { first: 1, second: 2.5 }, "GB/T 50493-2019", "", "leader2", "EXECUTED", { decided_by: "leader1", decided_us: now() - 20 * HOUR, comment: "同意" });
+  approval("threshold", "WG-004/stage_m", "下浦河水位站 阈值变更（stage_m）", "Thresholds of Xiapu", stage(5.1), stage(6), "口头", "减少误报", "leader2", "REJECTED", { decided_by: "leader1", decided_us: now() - 30 * HOUR, comment: "没有依据文件，不同意放宽" });
+  approval("threshold", "WG-001/stage_m", "上塘水文站 阈值变更（stage_m）", "Thresholds of Shangtang gauge", stage(5.1), { ...stage(4.8), on: { ...stage(4.8).on, orange: 4.2 } }, "区防指〔2019〕12 号", "保证水位下调", "leader2", "PENDING", { asked: "leader1" });
+  approval("threshold", "UP-001/depth_m", "滨江路下穿 阈值变更（depth_m）", "Thresholds of Binjiang underpass", { on: { yellow: 0.15, orange: 0.3, red: 0.5 } }, { on: { yellow: 0.1, orange: 0.25, red: 0.4 } }, "现场处置", "积水计安装位置偏高", "leader1", "PENDING", { emergency: true, until_us: now() + 5 * HOUR });
+  const keyOf = (n, name, roles, created, used, expires, revoked = null) => [`K${n}`, { key_id: `K${n}`, name, roles, created_by: "security1", created_machine_us: machine() - created * DAY, expires_machine_us: machine() + expires * DAY, scope: {}, vendor: "", unit_id: "", revoked_machine_us: revoked, revoked_by: "", last_used_machine_us: used }];
+  const keys = new Map([keyOf("0001", "区气象局报文推送", ["met"], 40, machine() - 60e6, 325), keyOf("0002", "省平台取数", ["upstream"], 400, machine() - 90 * DAY, -35), keyOf("0003", "旧大屏", ["analyst"], 200, null, 165, machine() - DAY)]);
   const sessions = new Map();
   const journal = [];
   let head = "0".repeat(64);
-  const note = (actor, entity, entity_id, action, before, after, reason = "") => { const row = { seq: journal.length + 1, at_us: now(), machine_us: machine(), actor, on_behalf_of: "", entity, entity_id, action, before, after, reason }; head = createHash("sha256").update(head + JSON.stringify(row)).digest("hex"); journal.push({ ...row, hash: head }); };
+  const note = (actor, entity, entity_id, action, before, after, reason = "") => { const prev_hash = head; const row = { seq: journal.length + 1, at_us: now(), machine_us: machine(), actor, on_behalf_of: "", entity, entity_id, action, before, after, reason }; head = createHash("sha256").update(head + JSON.stringify(row)).digest("hex"); journal.push({ ...row, prev_hash, hash: head }); };
   for (let i = 0; i < 60; i += 1) note(["duty1", "leader1", "security1", "system"][i % 4], ["alarm", "user", "shift", "task"][i % 4], ["a1b2c3d4e5f60001", "duty3", "S-0004", "I-20190809-001-T01"][i % 4], ["ack", "changed", "created", "issued"][i % 4], i % 4 === 1 ? { roles: ["operator"] } : null, i % 4 === 1 ? { roles: ["operator", "leader"] } : { state: "x" }, i % 5 === 0 ? "台风防御" : "");
 
   const ROUTES = { receive: "RECEIVED", report: "REPORTED", check: "CHECKED", return: "RETURNED", close: "CLOSED", recall: "RECALLED" };
   const SOURCES = { receive: ["ISSUED"], report: ["RECEIVED", "IN_PROGRESS", "RETURNED"], check: ["REPORTED"], return: ["REPORTED", "CHECKED"], close: ["CHECKED"], recall: ["ISSUED", "RECEIVED", "IN_PROGRESS", "REPORTED", "RETURNED"] };
   /** Answers, or undefined for a path that is not ours. `cookie` names who is logged in. */
+  for (const d of ["leader1"]) totp.delete(d); // the mock's leader has none, so that pages open without a code; log in as admin to be asked for one
   return function answer(method, path, query, body, me, setMe) {
     const part = path.split("/").slice(3);
     const [first, second, third] = part;
@@ -101,20 +102,22 @@ export function officeMock(now) {
     const listed = (items) => ({ items, next: null });
     if (first === "sessions" && method === "POST") {
       const found = users.get(body.username) ?? (body.username?.startsWith("unit-") ? user(body.username, body.username, ["responder"], { unit_id: body.username })[1] : null);
-      if (!found || body.password === "wrong") return fail(401, "wrong-login", "user name or password is wrong");
+      if (!found || body.password === "wrong") return fail(401, "login-refused", "user name or password is wrong");
       if (totp.has(found.username) && !body.otp) return fail(401, "second-factor-required", "this account has a second factor: send `otp`");
-      if (totp.has(found.username) && body.otp === "000000") return fail(401, "wrong-otp", "the code is wrong or was used already");
+      if (totp.has(found.username) && body.otp === "000000") return fail(401, "login-refused", "the code is wrong, or was used already");
       const sid = randomBytes(6).toString("hex");
       sessions.set(sid, { sid, username: found.username, created_us: machine(), seen_us: machine(), expires_us: machine() + 12 * HOUR, address: "10.0.0.7", agent: "Chromium 100 / Windows" });
       setMe(found.username);
       return { token: "t", csrf: "c", user: found, expires_at: "" };
     }
     if (first === "me" && !second) return { user: users.get(actor) ?? me, csrf: "c" };
-    if (first === "me" && second === "sessions") return listed([{ sid: "cur", username: actor, created_us: machine() - HOUR, seen_us: machine(), expires_us: machine() + 11 * HOUR, address: "10.0.0.7", agent: "Chromium 100 / Windows", current: true }, { sid: "old", username: actor, created_us: machine() - 6 * HOUR, seen_us: machine() - 2 * HOUR, expires_us: machine() + 6 * HOUR, address: "10.0.3.21", agent: "Chromium / Android", current: false }]);
-    if (first === "me" && second === "password") return body.current === "wrong" ? fail(403, "wrong-password", "the current password is wrong") : {};
+    const iso = (us) => new Date(us / 1000).toISOString();
+    if (first === "me" && second === "sessions" && method === "DELETE") { sessions.clear(); return {}; }
+    if (first === "me" && second === "sessions") return listed([{ sid: "cur", current: true, issued_at: iso(machine() - HOUR), seen_at: iso(machine()), expires_at: iso(machine() + 11 * HOUR), address: "10.0.0.7", client: "Mozilla/5.0 (Windows NT 10.0) Chrome/100.0 Safari/537.36", second_factor: totp.has(actor) }, { sid: "old", current: false, issued_at: iso(machine() - 6 * HOUR), seen_at: iso(machine() - 2 * HOUR), expires_at: iso(machine() + 6 * HOUR), address: "10.0.3.21", client: "Mozilla/5.0 (Linux; Android 12) Chrome/120.0", second_factor: false }]);
+    if (first === "me" && second === "password") return body.old === "wrong" ? fail(403, "forbidden", `${actor} may not change the password: the old one is wrong`) : {};
     if (first === "me" && second === "totp" && method === "DELETE") { totp.delete(actor); users.get(actor).second_factor = false; return {}; }
-    if (first === "me" && second === "totp" && third === "confirm") { if (body.otp === "000000") return fail(422, "wrong-otp", "the code is wrong"); totp.add(actor); users.get(actor).second_factor = true; return { recovery_codes: Array.from({ length: 10 }, () => `${randomBytes(2).toString("hex")}-${randomBytes(2).toString("hex")}`) }; }
-    if (first === "me" && second === "totp") return { secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", uri: `otpauth://totp/CityBrain:${actor}?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=CityBrain` };
+    if (first === "me" && second === "totp" && third === "confirm") { if (body.code === "000000") return fail(422, "invalid", "code: it does not fit; is the phone's clock right?"); totp.add(actor); users.get(actor).second_factor = true; return { recovery_codes: Array.from({ length: 10 }, () => randomBytes(6).toString("hex")) }; }
+    if (first === "me" && second === "totp") { let cells = ""; for (let y = 0; y < 33; y += 1) for (let x = 0; x < 33; x += 1) if ((x * 7 + y * 13 + x * y) % 5 < 2) cells += `M${x} ${y}h1v1h-1z`; return { secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", uri: `otpauth://totp/CityBrain:${actor}`, qr_svg: `<svg width="165" height="165" viewBox="0 0 33 33"><path d="${cells}"/></svg>` }; }
     if (first === "sessions" && method === "DELETE") return {};
     if (first === "areas") return listed(areas);
     if (first === "duty" && second === "posts") { if (method === "PUT") { posts.splice(0, posts.length, ...(body.posts ?? body.items ?? body)); } return listed(posts); }
@@ -165,34 +168,35 @@ export function officeMock(now) {
     }
     if (first === "users") {
       if (method === "GET") return second ? users.get(second) : listed([...users.values()]);
-      if (third === "password") return { password: "Kq7-mZ2w-9xTe" };
-      if (third === "disable" || third === "enable") { users.get(second).enabled = third === "enable"; return users.get(second); }
-      if (third === "totp") { totp.delete(second); users.get(second).second_factor = false; return users.get(second); }
-      if (method === "POST" && users.has(body.username)) return fail(409, "conflict", `user ${body.username} exists`);
-      const [, saved] = user(second ?? body.username, body.name, body.roles, { ...(users.get(second) ?? { last_login_us: null }), ...body });
+      if (third === "password") return { username: second, password: "kq7mz2w9xtehnp" };
+      if (third === "sessions") return {};
+      if (third === "disable" || third === "enable") { Object.assign(users.get(second), { enabled: third === "enable", rev: users.get(second).rev + 1 }); return users.get(second); }
+      if (third === "totp") { totp.delete(second); Object.assign(users.get(second), { second_factor: false, rev: users.get(second).rev + 1 }); return {}; }
+      if (method === "POST" && users.has(body.username)) return fail(409, "conflict", `user ${body.username} exists already`);
+      const [, saved] = user(second ?? body.username, body.name, body.roles, { ...(users.get(second) ?? { last_login_us: null }), ...body, rev: (users.get(second)?.rev ?? 0) + 1 });
       users.set(saved.username, saved);
-      note(actor, "user", saved.username, second ? "changed" : "created", null, saved);
-      return second ? saved : { user: saved, password: "Vb4-nL8r-3pQs" };
+      note(actor, "user", saved.username, second ? "change" : "create", null, { roles: saved.roles });
+      return second ? saved : { user: saved, password: "vb4nl8r3pqsmkd" };
     }
     if (first === "approvals") {
       if (method === "GET") return listed([...approvals.values()].filter((a) => !query.get("state") || a.state === query.get("state")).reverse());
-      if (!second) { approval(body.kind, body.subject, body.subject, body.subject, {}, body.payload, body.source, body.reason, actor, "pending"); return [...approvals.values()].at(-1); }
+      if (!second) return approval(body.kind, body.subject, `${body.subject} 阈值变更`, body.subject, stage(5.1), body.payload, body.source, body.reason, actor, "PENDING", body.emergency ? { emergency: true, until_us: now() + body.hours * HOUR } : {});
       const a = approvals.get(second);
-      if (a.proposed_by === actor) return fail(403, "forbidden", "another person decides: you proposed it");
-      Object.assign(a, { state: body.approve ? "approved" : "rejected", decided_by: actor, decided_us: now(), comment: body.comment ?? "", rev: a.rev + 1 });
-      note(actor, "approval", second, a.state, null, { comment: a.comment });
+      if (third === "decide" && a.proposed_by === actor) return fail(403, "forbidden", "proposer and decider must be two persons");
+      Object.assign(a, third === "withdraw" ? { state: "WITHDRAWN", comment: body.comment ?? "" } : { state: body.approve ? "EXECUTED" : "REJECTED", decided_by: actor, decided_us: now(), comment: body.comment ?? "" }, { rev: a.rev + 1 });
+      note(actor, "approval", second, a.state.toLowerCase(), null, { comment: a.comment });
       return a;
     }
     if (first === "api-keys") {
       if (method === "GET") return listed([...keys.values()]);
-      if (method === "DELETE") { keys.delete(second); return {}; }
-      const k = { key_id: id("K"), name: body.name, roles: body.roles, prefix: "cbk_" + randomBytes(2).toString("hex"), created_by: actor, created_us: machine(), last_used_us: null, expires_us: body.expires_us ?? null };
-      keys.set(k.key_id, k);
-      return { ...k, key: `${k.prefix}_${randomBytes(20).toString("hex")}` };
+      if (method === "DELETE") { keys.get(second).revoked_machine_us = machine(); return {}; }
+      const [id_, made] = keyOf(String(keys.size + 1).padStart(4, "0"), body.name, body.roles, 0, null, body.days);
+      keys.set(id_, made);
+      return { key: made, token: `cbk_${id_}_${randomBytes(32).toString("base64url")}` };
     }
     if (first === "journal") return listed([...journal].reverse().filter((j) => (!query.get("actor") || j.actor === query.get("actor")) && (!query.get("entity") || j.entity === query.get("entity"))));
-    if (first === "audit" && second === "head") return { seq: journal.length, hash: head, signed_us: machine() - 600e6, key_id: "anchor-1", signature: "MEUCIQ", sinks: [{ name: "file", ok: true, at_us: machine() - 600e6 }] };
-    if (first === "audit" && second === "verify") return { ok: true, checked: journal.length, from_seq: 1, to_seq: journal.length, anchors: 12, problems: [], checked_us: machine() };
+    if (first === "audit" && second === "head") return { head: { seq: journal.length, hash: head, count: journal.length }, anchor: { seq: journal.length - 3, hash: head, why: "hourly", machine_us: machine() - 600e6, key_id: "9f2c" }, public_key: "", sinks: [{ name: "file", waiting: 0, dropped: 0, taken_us: machine() - 600e6 }, { name: "syslog", waiting: 2, dropped: 0, taken_us: machine() - 4200e6 }], overdue: false, off_host: true };
+    if (first === "audit" && second === "verify") return { ok: true, from_seq: 1, head: { seq: journal.length, hash: head, count: journal.length }, rows: journal.length, anchors_checked: 12, breaks: [] };
     return undefined;
   };
 }

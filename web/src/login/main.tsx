@@ -2,6 +2,7 @@ import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import "../core/base.css";
 import { Api, ApiError } from "../core/api";
+import type { Session } from "../core/api";
 import { explain, lang, own, switchLang, t } from "../core/i18n";
 import type { ClockState } from "../core/types";
 import "./login.css";
@@ -15,9 +16,18 @@ function destination(roles: string[]): string {
   return roles.includes("responder") ? "/field" : "/wall";
 }
 
+function refused(error: unknown, withCode: boolean): string {
+  if (!(error instanceof ApiError)) return explain(error);
+  if (error.status === 401 && withCode) return t("login.codeWrong");
+  if (error.status === 429) return t("login.tooMany");
+  return error.status === 403 ? t("login.wrong") : explain(error);
+}
+
 function Login() {
   const [username, setUsername] = useState("");
   const [password, setPassword] = useState("");
+  const [asked, setAsked] = useState(false); // the password was right, and the account has a second factor
+  const [code, setCode] = useState("");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
   const [banner, setBanner] = useState<ClockState["banner"]>(null);
@@ -31,11 +41,14 @@ function Login() {
     setBusy(true);
     setProblem("");
     try {
-      const session = await api.login(username.trim(), password);
+      const otp = asked ? { otp: code.replace(/\s/g, "") } : {};
+      const session = await api.post<Session>("/api/v1/sessions", { username: username.trim(), password, ...otp });
       location.assign(destination(session.user.roles));
     } catch (error) {
-      setProblem(error instanceof ApiError && error.status === 403 ? t("login.wrong") : explain(error));
       setBusy(false);
+      if (error instanceof ApiError && error.problem.type?.endsWith("second-factor-required") === true) return setAsked(true);
+      setCode("");
+      setProblem(refused(error, asked));
     }
   }
 
@@ -50,29 +63,69 @@ function Login() {
         <p class="city">{t("app.city")}</p>
         <h1>{t("app.name")}</h1>
         <p class="sub">{t("app.sub")}</p>
-        <label>
-          {t("login.username")}
-          <input
-            name="username"
-            autocomplete="username"
-            autocapitalize="none"
-            required
-            autofocus
-            value={username}
-            onInput={(event) => setUsername(event.currentTarget.value)}
-          />
-        </label>
-        <label>
-          {t("login.password")}
-          <input
-            name="password"
-            type="password"
-            autocomplete="current-password"
-            required
-            value={password}
-            onInput={(event) => setPassword(event.currentTarget.value)}
-          />
-        </label>
+        {asked ? (
+          <>
+            <p class="who">
+              {username}
+              <button
+                type="button"
+                class="link"
+                data-testid="login-again"
+                onClick={() => {
+                  setAsked(false);
+                  setPassword("");
+                  setCode("");
+                  setProblem("");
+                }}
+              >
+                {t("login.again")}
+              </button>
+            </p>
+            <label>
+              {t("login.code")}
+              <input
+                name="otp"
+                class="otp"
+                autocomplete="one-time-code"
+                autocapitalize="none"
+                maxLength={24}
+                required
+                autofocus
+                ref={(box) => box?.focus()}
+                value={code}
+                onInput={(event) => setCode(event.currentTarget.value)}
+                data-testid="login-otp"
+              />
+            </label>
+            <p class="hint">{t("login.codeHint")}</p>
+          </>
+        ) : (
+          <>
+            <label>
+              {t("login.username")}
+              <input
+                name="username"
+                autocomplete="username"
+                autocapitalize="none"
+                required
+                autofocus
+                value={username}
+                onInput={(event) => setUsername(event.currentTarget.value)}
+              />
+            </label>
+            <label>
+              {t("login.password")}
+              <input
+                name="password"
+                type="password"
+                autocomplete="current-password"
+                required
+                value={password}
+                onInput={(event) => setPassword(event.currentTarget.value)}
+              />
+            </label>
+          </>
+        )}
         <p class="problem" role="alert" data-testid="login-error">
           {problem}
         </p>

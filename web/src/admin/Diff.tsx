@@ -1,0 +1,39 @@
+/** Before and after, line by line; what does not change is only counted. */
+
+import { t } from "../core/i18n";
+import { diffOf, differing } from "./diff";
+import { stepWord } from "./words";
+
+export function Diff({ before, after }: { before: unknown; after: unknown }) {
+  const { lines, same } = differing(diffOf(before, after));
+  if (lines.length === 0) return <p class="dim pad">{t("admin.noChange")}</p>;
+  return (
+    <table class="diff" data-testid="diff">
+      <thead>
+        <tr>
+          <th>{t("admin.field")}</th>
+          <th>{t("admin.before")}</th>
+          <th>{t("admin.after")}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {lines.map((line) => (
+          <tr key={line.path.join(".")} class={line.change} data-path={line.path.join(".")}>
+            <th scope="row" title={line.path.join(".")}>
+              {line.path.length === 0 ? t("admin.whole") : line.path.map(stepWord).join(" · ")}
+            </th>
+            <td class="was">{line.before || "—"}</td>
+            <td class="will">{line.after || "—"}</td>
+          </tr>
+        ))}
+      </tbody>
+      {same > 0 ? (
+        <tfoot>
+          <tr>
+            <td colSpan={3}>{t("admin.unchanged", { n: same })}</td>
+          </tr>
+        </tfoot>
+      ) : null}
+    </table>
+  );
+}
