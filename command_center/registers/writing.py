@@ -59,7 +59,7 @@ class Areas:
     _index: AreaIndex = field(default_factory=lambda: AreaIndex([]))
 
     async def index(self, tx: Tx) -> AreaIndex:
-        stamp = await tx.register_area_stamp()
+        stamp = await tx.register_stamp(["area"])
         if stamp != self._stamp:
             found = await tx.register_areas()
             drawn = [
@@ -95,11 +95,11 @@ class Engine:
 
     async def judge(self, tx: Tx, kind: Kind, drafts: Sequence[Draft]) -> list[Judged]:
         olds = await self.entries(tx, kind, [d.entry_id for d in drafts])
-        names = await self._names(tx, kind, drafts, olds)
+        names = await self.names(tx, kind, drafts, olds)
         index = await self.areas.index(tx)
         return await _off_the_loop(len(drafts), judge, kind, drafts, olds, names, index)
 
-    async def _names(self, tx: Tx, kind: Kind, drafts: Sequence[Draft], olds: Mapping[str, Entry]) -> Names:
+    async def names(self, tx: Tx, kind: Kind, drafts: Sequence[Draft], olds: Mapping[str, Entry]) -> Names:
         """Everything that the drafts may point at; entries of the same file count for their own kind."""
         names = device_names(self.registry) if any(f.ref in DEVICE_KINDS for f in kind.refs()) else Names()
         wanted: dict[str, set[str]] = {}
