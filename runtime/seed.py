@@ -137,7 +137,7 @@ async def _users(database: Database, settings: Settings, clock: Clock, users: li
 async def _registers(database: Database, clock: Clock, secrets: ServiceSecrets, district: District) -> None:
     """The district's registers and units, through the targets of an import. What somebody changed since stays changed."""
     store = PostgresStore(database)
-    devices = RegistryData(revision=0, full=True, devices=district.devices(), datastreams=[])
+    devices = RegistryData(revision=1, full=True, devices=district.devices(), datastreams=[])
     env = build_env(await load_layers(database, clock), clock, Registry.from_data(devices))
     register = EntryRegister(store=store, env=env, emit=_nobody, sealer=sealer_of(secrets))
     for kind, documents in register_rows(district).items():

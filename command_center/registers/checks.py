@@ -214,7 +214,8 @@ def _position(kind: Kind, one: Judged) -> tuple[float | None, float | None, dict
             return None, None, None
         if is_blank(lon) and is_blank(lat):
             lon, lat = centre
-        geometry = None if geometry.get("type") == "Point" else geometry
+        # Lists, not the tuples of a library: what is compared with what stands must look like it.
+        geometry = None if geometry.get("type") == "Point" else msgspec.json.decode(msgspec.json.encode(geometry))
     if is_blank(lon) and is_blank(lat):
         if kind.position_required:
             one.refuse("position", "", "经度、纬度必填", "longitude and latitude are required")

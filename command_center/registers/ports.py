@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from command_center.model import JournalEntry
 from command_center.registers.entries import Entry, Link
 
 
@@ -54,7 +55,24 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     machine_us: int
 
 
+class NamedPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry as somebody on the telephone may name it. `also`: other names, separated as people separate them."""
+
+    kind: str
+    entry_id: str
+    name: str
+    area: str
+    lon: float
+    lat: float
+    also: str
+    address: str
+
+
 class RegisterTx(Protocol):
+    async def add_journals(self, entries: Sequence[JournalEntry]) -> None:
+        """Many lines of the journal at once, in their order: an import of thousands must not wait for each."""
+        ...
+
     async def register_entry(self, kind: str, entry_id: str) -> Entry | None: ...
     async def register_entries(self, kind: str, entry_ids: Sequence[str]) -> list[Entry]: ...
     async def register_list(self, query: EntryQuery) -> list[Entry]: ...
@@ -92,11 +110,15 @@ class RegisterTx(Protocol):
         """Plants whose detectors form one of these groups."""
         ...
 
-    async def register_areas(self) -> list[Entry]: ...
-    async def register_area_stamp(self) -> tuple[Any, ...]:
-        """Changes whenever an area does."""
+    async def register_places(self, kinds: Sequence[str], after: tuple[str, str], limit: int) -> list[NamedPlace]:
+        """Entries of these kinds with a position, by (kind, id)."""
         ...
 
+    async def register_stamp(self, kinds: Sequence[str]) -> tuple[Any, ...]:
+        """Changes whenever an entry of these kinds does."""
+        ...
+
+    async def register_areas(self) -> list[Entry]: ...
     async def statements(self, kind: str, entry_id: str, limit: int) -> list[Statement]:
         """Newest day first, newest edition first."""
         ...

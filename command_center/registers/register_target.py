@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,7 +16,7 @@ from command_center.authority import Action, require
 from command_center.errors import Forbidden
 from command_center.model import Actor
 from command_center.ports import Tx
-from command_center.registers.checks import Draft, Judged
+from command_center.registers.checks import Draft, Judged, Names
 from command_center.registers.entries import Entry, has_personal, mask, organisation_of
 from command_center.registers.kinds import Kind
 from command_center.registers.service import EntryRegister, home_of
@@ -24,6 +24,7 @@ from command_center.registers.targets import Committed, Field, Problem, Row
 from command_center.registers.values import Wrong, tidy
 from command_center.registers.writing import WrongValues, journal_name
 from command_center.work import Work, working
+from gis.areas import LENGTHS
 
 replace = msgspec.structs.replace
 AREA = Field(
@@ -72,6 +73,30 @@ class RegisterTarget:
                     read = {"entries": len(found)}
                     await work.journal(journal_name(self._kind), "*", "read_personal", None, read, "import")
         return {e.entry_id: self._row(e if clear else mask(self._kind, e)) for e in found}
+
+    async def settled(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Rows in the words of `current`, for a comparison: references as ids, an area's level from its code."""
+        drafts = [Draft(entry_id=row.entry_id, values=row.values) for row in rows]
+        async with self._register.store.read() as tx:
+            names = await self._engine.names(tx, self._kind, drafts, {})
+        return [replace(row, values=self._settled(row, names)) for row in rows]
+
+    def _settled(self, row: Row, names: Names) -> dict[str, Any]:
+        values = dict(row.values)
+        for ref in self._kind.refs():
+            given = values.get(ref.key)
+            if isinstance(given, str):
+                values[ref.key] = _only(names.find(ref.ref, given), given)
+            elif isinstance(given, list):
+                values[ref.key] = list(dict.fromkeys(_only(names.find(ref.ref, one), one) for one in given))
+        if self._kind.group == "area" and "level" in values and values["level"] is None:
+            values["level"] = LENGTHS.get(len(row.entry_id))
+        return values
+
+    async def everything(self, actor: Actor, *, clear: bool = False) -> list[Row]:
+        """All rows that the actor may see, for an export. Raises Forbidden."""
+        found = await self._register.everything(actor, self.kind, clear=clear, reason="export")
+        return [self._row(view) for view in found]
 
     async def check(self, actor: Actor, rows: Sequence[Row]) -> Sequence[Problem]:
         """What is wrong, by row and field key ("" where it is the row or its position)."""
@@ -146,6 +171,10 @@ class RegisterTarget:
 
     def _working(self, actor: Actor) -> AbstractAsyncContextManager[Work]:
         return working(self._register.store, self._register.env, self._register.emit, actor)
+
+
+def _only(found: list[str], text: str) -> str:
+    return found[0] if len(found) == 1 else text
 
 
 def inside(actor: Actor, kind: Kind, entry: Entry) -> bool:

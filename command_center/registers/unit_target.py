@@ -20,6 +20,7 @@ from command_center.work import Env, Work, working
 from gis.areas import AreaIndex
 
 UNIT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # also the login of its responders
+DEFAULT_WADING_M = 0.30  # as `Unit` has it
 CAPABILITIES = {
     "flood_rescue": ("水域救援", "Flood rescue"),
     "pumping": ("排涝", "Pumping"),
@@ -120,6 +121,23 @@ class UnitTarget:
         wanted = set(ids)
         return {i: _row(u) for i, u in known.items() if i in wanted and actor.scope.covers(area=u.area)}
 
+    async def settled(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Rows in the words of `current`: a blank wading depth is the default one."""
+        blank = {"wading_depth_m": DEFAULT_WADING_M}
+        return [
+            msgspec.structs.replace(row, values={**row.values, **blank})
+            if "wading_depth_m" in row.values and row.values["wading_depth_m"] is None
+            else row
+            for row in rows
+        ]
+
+    async def everything(self, actor: Actor) -> list[Row]:
+        """All rows that the actor may see, for an export. Raises Forbidden."""
+        require(actor, Action.READ_REGISTERS)
+        async with self._store.read() as tx:
+            known = await self._known(tx)
+        return [_row(unit) for unit in known.values() if actor.scope.covers(area=unit.area)]
+
     async def check(self, actor: Actor, rows: Sequence[Row]) -> Sequence[Problem]:
         require(actor, Action.WRITE_REGISTERS)
         async with self._store.read() as tx:
@@ -209,7 +227,7 @@ def _unit(row: Row, old: Unit | None, index: AreaIndex) -> tuple[Unit | None, li
         status=UnitStatus.IN_QTRS,
         lon=lon,
         lat=lat,
-        wading_depth_m=values.get("wading_depth_m", 0.30),
+        wading_depth_m=values.get("wading_depth_m", DEFAULT_WADING_M),
         area=area,
         phone=values.get("phone", ""),
     ), wrong

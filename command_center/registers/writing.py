@@ -5,19 +5,22 @@ The service (one entry) and the import target (thousands) go through here, so th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from shapely.geometry import shape
 
 from command_center.access.personal import Sealer
 from command_center.errors import Conflict, Invalid, NotFound
+from command_center.model import JournalEntry
 from command_center.ports import Tx
 from command_center.registers.checks import Draft, Judged, Names, device_names, judge
 from command_center.registers.entries import (
     Entry,
+    Link,
     difference,
     links_of,
     organisation_of,
@@ -35,6 +38,9 @@ from devices.registry import Registry
 from gis.areas import Area, AreaIndex
 
 replace = msgspec.structs.replace
+P = ParamSpec("P")
+T = TypeVar("T")
+FEW_ROWS = 50  # judged in a few milliseconds
 
 
 class WrongValues(Invalid):
@@ -53,7 +59,7 @@ class Areas:
     _index: AreaIndex = field(default_factory=lambda: AreaIndex([]))
 
     async def index(self, tx: Tx) -> AreaIndex:
-        stamp = await tx.register_area_stamp()
+        stamp = await tx.register_stamp(["area"])
         if stamp != self._stamp:
             found = await tx.register_areas()
             drawn = [
@@ -84,14 +90,16 @@ class Engine:
 
     async def entries(self, tx: Tx, kind: Kind, ids: Sequence[str]) -> dict[str, Entry]:
         """Clear entries by id; unknown ids are left out."""
-        return {e.entry_id: self.opened(e) for e in await tx.register_entries(kind.kind, ids)}
+        stored = await tx.register_entries(kind.kind, ids)
+        return await _off_the_loop(len(stored), lambda: {e.entry_id: self.opened(e) for e in stored})
 
     async def judge(self, tx: Tx, kind: Kind, drafts: Sequence[Draft]) -> list[Judged]:
         olds = await self.entries(tx, kind, [d.entry_id for d in drafts])
-        names = await self._names(tx, kind, drafts, olds)
-        return judge(kind, drafts, olds, names, await self.areas.index(tx))
+        names = await self.names(tx, kind, drafts, olds)
+        index = await self.areas.index(tx)
+        return await _off_the_loop(len(drafts), judge, kind, drafts, olds, names, index)
 
-    async def _names(self, tx: Tx, kind: Kind, drafts: Sequence[Draft], olds: Mapping[str, Entry]) -> Names:
+    async def names(self, tx: Tx, kind: Kind, drafts: Sequence[Draft], olds: Mapping[str, Entry]) -> Names:
         """Everything that the drafts may point at; entries of the same file count for their own kind."""
         names = device_names(self.registry) if any(f.ref in DEVICE_KINDS for f in kind.refs()) else Names()
         wanted: dict[str, set[str]] = {}
@@ -112,36 +120,34 @@ class Engine:
         """Write what is new or changed. Raises WrongValues when anything is wrong, Conflict when somebody was faster."""
         if wrong := [w for one in judged for w in one.wrong]:
             raise WrongValues(wrong)
-        pairs = [(one.old, one.entry) for one in judged if one.entry is not None]
-        new = [self._stamped(work, None, entry) for old, entry in pairs if old is None]
-        changes = [(old, entry) for old, entry in pairs if old is not None and not same(old, entry)]
-        changed = [self._stamped(work, old, entry) for old, entry in changes]
-        sealed = {e.entry_id: seal(kind, e, self.sealer) for e in (*new, *changed)}
-        rows = [self._row(kind, e, sealed[e.entry_id]) for e in (*new, *changed)]
-        if await work.tx.insert_register_entries(rows[: len(new)]) != len(new):
+        made = await _off_the_loop(len(judged), self._make, work, kind, judged, reason)
+        if await work.tx.insert_register_entries(made.new) != len(made.new):
             raise Conflict("an entry of this id was registered by somebody else meanwhile; load again")
-        if await work.tx.update_register_entries(rows[len(new) :]) != len(changed):
+        if await work.tx.update_register_entries(made.changed) != len(made.changed):
             raise Conflict("an entry was changed by somebody else meanwhile; load again")
-        written = [*new, *changed]
-        owners = [(e.kind, e.entry_id) for e in written]
-        await work.tx.put_register_links(owners, [link for e in written for link in links_of(kind, e)])
-        await self._journal(work, kind, [None] * len(new) + [old for old, _ in changes], written, sealed, reason)
-        return Committed(created=len(new), changed=len(changed), same=len(pairs) - len(written))
+        await work.tx.put_register_links(made.owners, made.links)
+        await work.tx.add_journals(made.lines)
+        written = len(made.new) + len(made.changed)
+        return Committed(created=len(made.new), changed=len(made.changed), same=len(judged) - written)
 
-    async def _journal(
-        self,
-        work: Work,
-        kind: Kind,
-        olds: Iterable[Entry | None],
-        written: Sequence[Entry],
-        sealed: Mapping[str, Entry],
-        reason: str,
-    ) -> None:
-        """The journal holds personal values sealed, as the register does."""
-        for old, entry in zip(olds, written, strict=True):
-            before = None if old is None else seal_alike(kind, old, entry, sealed[entry.entry_id], self.sealer)
-            was, became = difference(before, sealed[entry.entry_id])
-            await work.journal(journal_name(kind), entry.entry_id, "change" if old else "create", was, became, reason)
+    def _make(self, work: Work, kind: Kind, judged: Sequence[Judged], reason: str) -> _Made:
+        """Rows, links and lines of the journal, which holds personal values sealed as the register does. Touches no database."""
+        made = _Made()
+        for one in judged:
+            old, entry = one.old, one.entry
+            if entry is None or (old is not None and same(old, entry)):
+                continue
+            entry = self._stamped(work, old, entry)
+            sealed = seal(kind, entry, self.sealer)
+            row = EntryRow(entry=sealed, organisation=organisation_of(kind, entry), search=search_text(kind, entry))
+            (made.new if old is None else made.changed).append(row)
+            made.owners.append((entry.kind, entry.entry_id))
+            made.links += links_of(kind, entry)
+            before = None if old is None else seal_alike(kind, old, entry, sealed, self.sealer)
+            was, became = difference(before, sealed)
+            action = "create" if old is None else "change"
+            made.lines.append(work.line(journal_name(kind), entry.entry_id, action, was, became, reason))
+        return made
 
     def _stamped(self, work: Work, old: Entry | None, entry: Entry) -> Entry:
         stamped = replace(
@@ -151,8 +157,23 @@ class Engine:
             return replace(stamped, verified_us=None, verified_by="")  # what was checked is not what stands there now
         return stamped
 
-    def _row(self, kind: Kind, clear: Entry, sealed: Entry) -> EntryRow:
-        return EntryRow(entry=sealed, organisation=organisation_of(kind, clear), search=search_text(kind, clear))
+
+@dataclass(slots=True)
+class _Made:
+    """What one import writes."""
+
+    new: list[EntryRow] = field(default_factory=list)
+    changed: list[EntryRow] = field(default_factory=list)
+    owners: list[tuple[str, str]] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    lines: list[JournalEntry] = field(default_factory=list)
+
+
+async def _off_the_loop(rows: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Thousands of rows take the better part of a second: alarms must not wait for a clerk's spreadsheet."""
+    if rows < FEW_ROWS:
+        return work(*args, **kwargs)
+    return await asyncio.to_thread(work, *args, **kwargs)
 
 
 def journal_name(kind: Kind) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from command_center.model import JournalEntry
 from command_center.registers.entries import Entry, Link
-from command_center.registers.ports import EntryQuery, EntryRow, Statement
+from command_center.registers.ports import EntryQuery, EntryRow, NamedPlace, Statement
 from storage.batch import clean
-from storage.command.rows import Part, jsonb, params, struct
+from storage.command.rows import SQL, Part, jsonb, params, struct
 from storage.database import Row
 from storage.times import opt_time, to_time
 
@@ -19,6 +20,18 @@ MANY_LINKS = 10_000
 
 
 class RegisterRows(Part):
+    async def add_journals(self, entries: Sequence[JournalEntry]) -> None:
+        rows = [
+            params(
+                entry,
+                before=None if entry.before is None else jsonb(entry.before),
+                after=None if entry.after is None else jsonb(entry.after),
+            )
+            for entry in entries
+        ]
+        if rows:
+            await self._conn.cursor().executemany(SQL["add_journal"], rows)
+
     async def register_entry(self, kind: str, entry_id: str) -> Entry | None:
         row = await self._one("read_register_entry", {"kind": clean(kind), "entry_id": clean(entry_id)})
         return None if row is None else _entry(row)
@@ -85,10 +98,14 @@ class RegisterRows(Part):
     async def register_areas(self) -> list[Entry]:
         return [_entry(row) for row in await self._all("register_areas")]
 
-    async def register_area_stamp(self) -> tuple[Any, ...]:
-        row = await self._one("register_area_stamp")
+    async def register_stamp(self, kinds: Sequence[str]) -> tuple[Any, ...]:
+        row = await self._one("register_stamp", {"kinds": list(kinds)})
         assert row is not None
-        return (row["areas"], row["revisions"], row["newest"])
+        return (row["entries"], row["revisions"], row["newest"])
+
+    async def register_places(self, kinds: Sequence[str], after: tuple[str, str], limit: int) -> list[NamedPlace]:
+        values = {"kinds": list(kinds), "after_kind": after[0], "after_id": clean(after[1]), "limit": limit}
+        return [NamedPlace(**row) for row in await self._all("register_places", values)]
 
     async def statements(self, kind: str, entry_id: str, limit: int) -> list[Statement]:
         values = {"kind": kind, "entry_id": entry_id, "limit": limit}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from command_center.model import JournalEntry
 from command_center.registers.entries import Entry, Link
-from command_center.registers.ports import EntryQuery, EntryRow, Statement
+from command_center.registers.ports import EntryQuery, EntryRow, NamedPlace, Statement
 from command_center.registers.seasons import is_verified
 
 
@@ -22,10 +23,20 @@ class RegisterState:
         return RegisterState(dict(self.entries), set(self.links), dict(self.statements))
 
 
+class _Journal(Protocol):
+    """What the other half of the memory transaction brings."""
+
+    async def add_journal(self, entry: JournalEntry) -> int: ...
+
+
 class MemoryRegisters:
     """What `command_center.registers.ports.RegisterTx` asks."""
 
     _registers: RegisterState
+
+    async def add_journals(self: _Journal, entries: Sequence[JournalEntry]) -> None:
+        for entry in entries:
+            await self.add_journal(entry)
 
     async def register_entry(self, kind: str, entry_id: str) -> Entry | None:
         row = self._registers.entries.get((kind, entry_id))
@@ -109,8 +120,26 @@ class MemoryRegisters:
         areas = (row.entry for (kind, _), row in self._registers.entries.items() if kind == "area")
         return sorted(areas, key=lambda e: e.entry_id)
 
-    async def register_area_stamp(self) -> tuple[Any, ...]:
-        return tuple((e.entry_id, e.rev, e.changed_us) for e in await self.register_areas())
+    async def register_stamp(self, kinds: Sequence[str]) -> tuple[Any, ...]:
+        entries = [row.entry for row in self._registers.entries.values() if row.entry.kind in kinds]
+        return (len(entries), sum(e.rev for e in entries), max((e.changed_us for e in entries), default=None))
+
+    async def register_places(self, kinds: Sequence[str], after: tuple[str, str], limit: int) -> list[NamedPlace]:
+        entries = sorted((row.entry for row in self._registers.entries.values()), key=lambda e: (e.kind, e.entry_id))
+        return [
+            NamedPlace(
+                kind=e.kind,
+                entry_id=e.entry_id,
+                name=e.name,
+                area=e.area,
+                lon=e.lon,
+                lat=e.lat,
+                also=e.values.get("also", ""),
+                address=next((e.values[k] for k in ("address", "location", "road") if k in e.values), ""),
+            )
+            for e in entries
+            if e.kind in kinds and e.lon is not None and e.lat is not None and (e.kind, e.entry_id) > after
+        ][:limit]
 
     async def statements(self, kind: str, entry_id: str, limit: int) -> list[Statement]:
         found = [s for s in self._registers.statements.values() if (s.kind, s.entry_id) == (kind, entry_id)]

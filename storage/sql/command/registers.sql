@@ -85,9 +85,16 @@ SELECT * FROM register_entry WHERE kind = 'plant' AND document ->> 'site' = ANY(
 -- register_areas: Every area with its outline.
 SELECT * FROM register_entry WHERE kind = 'area' ORDER BY entry_id;
 
--- register_area_stamp: Another answer whenever an area came, went or changed.
-SELECT count(*) AS areas, coalesce(sum(rev), 0)::bigint AS revisions, max(changed_at) AS newest
-  FROM register_entry WHERE kind = 'area';
+-- register_stamp: Another answer whenever an entry of these kinds came, went or changed.
+SELECT count(*) AS entries, coalesce(sum(rev), 0)::bigint AS revisions, max(changed_at) AS newest
+  FROM register_entry WHERE kind = ANY(%(kinds)s);
+
+-- register_places: Entries with a position, as somebody may name them.
+SELECT kind, entry_id, name, area, lon, lat, coalesce(document ->> 'also', '') AS also,
+       coalesce(document ->> 'address', document ->> 'location', document ->> 'road', '') AS address
+  FROM register_entry
+ WHERE kind = ANY(%(kinds)s) AND lon IS NOT NULL AND (kind, entry_id) > (%(after_kind)s, %(after_id)s)
+ ORDER BY kind, entry_id LIMIT %(limit)s;
 
 -- list_statements: Newest day first, newest edition first.
 SELECT * FROM register_statement WHERE kind = %(kind)s AND entry_id = %(entry_id)s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import msgspec
 import psycopg
@@ -21,6 +22,7 @@ from command_center.registers.ports import EntryQuery, EntryRow, Statement
 from command_center.registers.register_target import RegisterTarget
 from command_center.registers.service import EntryRegister
 from command_center.registers.unit_target import UnitTarget
+from command_center.registers.wiring import RegisterPlaces, rows_of, targets_of
 from command_center.registers.writing import WrongValues
 
 replace = msgspec.structs.replace
@@ -637,5 +639,54 @@ def test_a_sealed_value_opens_only_where_it_was_sealed(run: Run) -> None:
             stored = await tx.register_entry("contact", "k1")
         assert stored is not None
         assert SEALER.unseal(stored.values["phone"], "contact/k1/phone") == "13800000001"
+
+    run(story)
+
+
+def test_what_an_export_and_an_address_search_take(run: Run) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Spot:
+        entry_id: str
+        kind: str
+        name: str
+        lon: float
+        lat: float
+        aliases: tuple[str, ...]
+        address: str
+        area: str
+
+    async def story(r: EntryRegister) -> None:
+        targets, rows = targets_of(r), rows_of(r)
+        assert set(targets) == {*r.engine.kinds, "unit"}
+        assert all(target.kind == kind for kind, target in targets.items())
+        assert (await rows(DUTY1, "contact", True))[0].values["phone"] == "13800000001"
+        assert [x.entry_id for x in await rows(EAST, "contact", False)] == ["k2", "k3"]
+        with pytest.raises(Forbidden):
+            await rows(ADMIN, "contact", True)
+        assert list(await rows(ADMIN, "unit", False)) == []
+        streets = RegisterPlaces(r.store, Spot, ["address"])
+        before = await streets.stamp()
+        many = [
+            row(f"a{n:04d}", n, name=f"人民路{n}号", also="大马路、老街", lon=121.2, lat=28.5) for n in range(1, 1_102)
+        ]
+        await put(r, "address", many)
+        assert await streets.stamp() != before
+        found = await streets.places()
+        assert (len(found), found[0].aliases, found[0].area) == (1_101, ("大马路", "老街"), "339900001")
+        assert not await RegisterPlaces(r.store, Spot).places()  # the organisation has no position
+
+    run(story)
+
+
+def test_rows_are_compared_in_the_words_of_what_stands(run: Run) -> None:
+    async def story(r: EntryRegister) -> None:
+        target = RegisterTarget(r, "dyke")
+        given = row(
+            "d1", 2, name="堤", contact_a="王建国", cameras=["cam-under"], owner="无此单位", lon=121.2, lat=28.5
+        )
+        (settled,) = await target.settled([given])
+        assert settled.values == {"name": "堤", "contact_a": "k1", "cameras": ["cam-under"], "owner": "无此单位"}
+        (area,) = await RegisterTarget(r, "area").settled([row("339900001", 2, name="城西街道", level=None)])
+        assert area.values["level"] == "street"
 
     run(story)
