@@ -11,7 +11,7 @@ import random
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.routing import WebSocketRoute
 
-from command_center.api import command_routes, device_routes, layers, problems, system_routes
+from command_center.api import command_routes, device_routes, import_routes, layers, problems, system_routes
 from command_center.api.auth import LoginGuard, Sessions, require_session
 from command_center.api.deps import ApiDeps
 from command_center.api.idempotency import Replays
@@ -29,6 +29,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     device_routes.router,
     command_routes.router,
     layers.router,
+    import_routes.router,  # before the registers' own: template.xlsx and export are no entries
 )
 
 

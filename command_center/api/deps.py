@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
+from command_center.registers.addresses import AddressService
+from command_center.registers.exports import ExportService
+from command_center.registers.imports import ImportService
 from devices.clock import Clock
 from devices.registry import Device, Registry
 from gis.hub import Hub, PastEvent
@@ -119,6 +122,9 @@ class ApiDeps:
     history: History | None = None
     registers: Registers | None = None
     layers: Layers | None = None
+    imports: ImportService | None = None
+    exports: ExportService | None = None
+    addresses: AddressService | None = None
     load_history: LoadHistory | None = None
     rules: Callable[[], Sequence[Mapping[str, Any]]] = list
     readiness: Callable[[], Mapping[str, Any]] = lambda: {

@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
 from command_center.records import Request as AgencyRequest
+from command_center.registers.imports import DryRun
 from devices.registry import Device
 
 REF = "#/components/schemas/{name}"
@@ -45,6 +46,9 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("get", "/api/v1/devices"): (Device, True),
     ("get", "/api/v1/devices/{device_id}"): (Device, False),
     ("get", "/api/v1/journal"): (JournalEntry, True),
+    ("post", "/api/v1/imports"): (DryRun, False),
+    ("get", "/api/v1/imports/{import_id}"): (DryRun, False),
+    ("put", "/api/v1/imports/{import_id}"): (DryRun, False),
 }
 
 PROBLEM = {
