@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 
 Level = Literal["province", "city", "county", "street", "village", "grid"]
 LENGTHS: Mapping[int, Level] = {2: "province", 4: "city", 6: "county", 9: "street", 12: "village", 15: "grid"}
-_CODE = re.compile(r"(?:\d{2}|\d{4}|\d{6}|\d{9}|\d{12}|\d{12}[0-9A-Za-z]{3})")
+_CODE = re.compile(r"(?:\d{2}|\d{4}|\d{6}|\d{9}|\d{12}|\d{12}[0-9A-Za-z]{3})", re.ASCII)
 # Boundaries and positions are not surveyed together: a pump on the bank may lie this far over the line.
 BORDER_M = 50.0
 _METRES_PER_DEGREE = 111_195.0  # of latitude; of longitude less, so a distance in degrees times this is never too short

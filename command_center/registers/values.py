@@ -81,22 +81,29 @@ def read_values(
     ]
     for field in fields:
         cell = raw.get(field.key)
-        if is_blank(cell) or (field.type == "phone" and tidy(cell) in _NO):
-            if field.required:
-                wrong.append(Wrong(key=at + field.key, value="", zh=f"{field.zh}必填", en=f"{field.en} is required"))
-            continue
         try:
-            if field.type == "rows":
-                values[field.key] = _rows(field, cell, formats or {}, at, wrong)
-            else:
-                value = READERS[field.type](field, cell)
-                _check_format((formats or {}).get(_plain_key(at + field.key), ""), value)
-                values[field.key] = value
+            value = _read(field, cell, formats or {}, at, wrong)
         except BadValue as bad:
             wrong.append(
                 Wrong(key=at + field.key, value=echo(cell), zh=f"{field.zh}：{bad.zh}", en=f"{field.en}: {bad.en}")
             )
+            continue
+        if value not in (None, "", []):
+            values[field.key] = value
+        elif field.required:
+            wrong.append(Wrong(key=at + field.key, value="", zh=f"{field.zh}必填", en=f"{field.en} is required"))
     return values, wrong
+
+
+def _read(field: Field, cell: object, formats: Mapping[str, str], at: str, wrong: list[Wrong]) -> Any:
+    """The value of one cell, None for a blank one. Raises BadValue."""
+    if is_blank(cell) or (field.type == "phone" and tidy(cell) in _NO):
+        return None
+    if field.type == "rows":
+        return _rows(field, cell, formats, at, wrong)
+    value = READERS[field.type](field, cell)
+    _check_format(formats.get(_plain_key(at + field.key), ""), value)
+    return value
 
 
 def _plain_key(key: str) -> str:
@@ -244,7 +251,7 @@ def _phone(_: Field, raw: object) -> str:
         raise BadValue(
             "电话被表格改成了科学计数，请将该列设为文本", "the spreadsheet made it 1.38E+10: format the column as text"
         )
-    text = re.sub(r"^\+?86[- ]?(?=1[3-9]\d{9}$|0)", "", re.sub(r"[ ()（）]", "", text))
+    text = re.sub(r"^(\+86|86(?=1\d{2}-?\d{4}-?\d{4}$))-?", "", re.sub(r"[ ()（）]", "", text))
     digits = text.replace("-", "")
     if not re.fullmatch(r"\d+(-\d+)*", text) or not any(p.fullmatch(digits) for p in (_MOBILE, _LANDLINE, _SERVICE)):
         raise BadValue(
