@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -262,6 +263,93 @@ def users_passwd(username: str, data_dir: DataDir = None) -> None:
     except AdminError as error:
         _fail(str(error))
     print(json.dumps({"username": username, "password": word}))
+
+
+@app.command(name="import")
+def import_command(
+    kind: Annotated[str, typer.Argument(help="kind of register: reservoir, contact, unit, shift, device, address ...")],
+    file: Annotated[Path, typer.Argument(help="XLSX, CSV, GeoJSON, YAML, GeoPackage or zipped Shapefile")],
+    crs: Annotated[
+        str, typer.Option(help="WGS84, 4490, 4549, GCJ-02, BD-09; default: what the file says or looks like")
+    ] = "",
+    sheet: Annotated[str, typer.Option(help="sheet or layer; default: the one that fits best")] = "",
+    reason: Annotated[str, typer.Option(help="for the journal")] = "",
+    skip_wrong: Annotated[bool, typer.Option("--skip-wrong", help="leave wrong rows out and write the others")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would happen")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """导入 / Import a file into a register of a running system; importing it twice changes nothing."""
+    from runtime.admin import AdminError
+    from runtime.transfer import Wrong, import_file, print_dry_run
+
+    if not file.is_file():
+        _fail(f"{file}: no such file", 2)
+    settings = _running(data_dir)
+    with _bar("导入 import", as_json) as progress:
+        options = {"crs": crs, "sheet": sheet, "reason": reason, "skip_wrong": skip_wrong, "dry_run": dry_run}
+        try:
+            found = _run(import_file(settings, kind, file, progress=progress, **options))  # type: ignore[arg-type]
+        except Wrong as error:
+            found, wrong = {"dry_run": error.dry_run, "committed": None}, str(error)
+        except AdminError as error:
+            _fail(str(error))
+        else:
+            wrong = ""
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        print_dry_run(console, found["dry_run"])
+        if found["committed"]:
+            console.print(f"已写入 / written: {json.dumps(found['committed'], ensure_ascii=False)}", highlight=False)
+    if wrong:
+        _fail(wrong)
+    if dry_run and found["dry_run"]["counts"]["wrong"]:
+        raise typer.Exit(1)
+
+
+@app.command(name="export")
+def export_command(
+    kind: Annotated[str, typer.Argument(help="kind of register")],
+    out: Annotated[Path, typer.Option(help="where to write it")],
+    file_format: Annotated[str, typer.Option("--format", help="xlsx, csv, geojson, gpkg, shp.zip or yaml")] = "xlsx",
+    clear: Annotated[
+        bool, typer.Option("--clear", help="personal data in clear, for who may read it; journalled")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """导出 / Export a register of a running system; the export is watermarked and journalled."""
+    from gis.formats.sheet import Format
+    from runtime.admin import AdminError
+    from runtime.transfer import export_file
+
+    if file_format not in list(Format):
+        _fail(f"--format {file_format!r}: expected {', '.join(Format)}", 2)
+    if not out.absolute().parent.is_dir():
+        _fail(f"--out {out}: the folder does not exist", 2)
+    with _bar("导出 export", as_json) as progress:
+        try:
+            found = _run(export_file(_running(data_dir), kind, file_format, out, clear=clear, progress=progress))
+        except AdminError as error:
+            _fail(str(error))
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        console.print(f"{found['file']}: {found['bytes']} bytes, {found['export_id']}", highlight=False)
+
+
+@contextmanager
+def _bar(title: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar where a terminal is there."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bars:
+        bar = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(bar, completed=done, total=total or None)
 
 
 def main() -> None:

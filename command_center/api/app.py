@@ -18,6 +18,7 @@ from command_center.api import (
     device_care_routes,
     device_routes,
     duty_routes,
+    import_routes,
     instruction_routes,
     layers,
     problems,
@@ -43,6 +44,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     device_routes.router,
     command_routes.router,
     layers.router,
+    import_routes.router,  # before the registers' own: template.xlsx and export are no entries
     register_routes.router,  # after anything with fixed words below /registers/{kind}
     audit_routes.router,
     duty_routes.router,

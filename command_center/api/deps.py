@@ -13,6 +13,9 @@ from command_center.device_care.service import DeviceCare
 from command_center.duty.service import DutyService
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
+from command_center.registers.addresses import AddressService
+from command_center.registers.exports import ExportService
+from command_center.registers.imports import ImportService
 from command_center.registers.service import EntryRegister
 from devices.clock import Clock
 from devices.registry import Device, Registry
@@ -141,6 +144,9 @@ class ApiDeps:
     broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None
     duty: DutyService | None = None
+    imports: ImportService | None = None
+    exports: ExportService | None = None
+    addresses: AddressService | None = None
     load_history: LoadHistory | None = None
     rules: Callable[[], Sequence[Mapping[str, Any]]] = list
     readiness: Callable[[], Mapping[str, Any]] = lambda: {

@@ -13,6 +13,9 @@ from command_center.api.problems import problem_response
 from devices.clock import Clock
 
 MAX_BODY_BYTES = 1_000_000  # JSON only; uploads get a door of their own
+MAX_UPLOAD_BYTES = 32 * 1024 * 1024
+# Doors that take a file as their body. They read it themselves, after they know who asks; the length must be announced.
+UPLOADS = {("POST", "/api/v1/imports"): MAX_UPLOAD_BYTES}
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -56,8 +59,9 @@ class Rim:
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a body above the limit, announced or not, before anything parses it."""
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-            await _too_large(scope, receive, send)
+        limit = UPLOADS.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
+        if not length.isdigit() or int(length) > limit:
+            await _too_large(scope, receive, send, limit)
             return
         if scope["method"] in ("GET", "HEAD", "DELETE", "OPTIONS") or length != b"0":
             await self._app(scope, receive, send)
@@ -75,9 +79,9 @@ def _add_headers(message: MutableMapping[str, Any]) -> None:
         headers.setdefault(name, value)
 
 
-async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
+async def _too_large(scope: Scope, receive: Receive, send: Send, limit: int = MAX_BODY_BYTES) -> None:
     metrics.BODY_REFUSED.inc()
-    response = problem_response(413, "too-large", f"the body may have at most {MAX_BODY_BYTES} bytes")
+    response = problem_response(413, "too-large", f"the body may have at most {limit} bytes")
     await response(scope, receive, send)
 
 

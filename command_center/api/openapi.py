@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from command_center.duty.model import Chain, Handover, Instruction, LogEntry, Post, Shift
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
 from command_center.records import Request as AgencyRequest
+from command_center.registers.imports import DryRun
 from devices.registry import Device
 
 REF = "#/components/schemas/{name}"
@@ -60,6 +61,9 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("post", "/api/v1/instructions"): (Instruction, False),
     ("get", "/api/v1/instructions/{instruction_id}"): (Instruction, False),
     ("post", "/api/v1/instructions/{instruction_id}/{verb}"): (Instruction, False),
+    ("post", "/api/v1/imports"): (DryRun, False),
+    ("get", "/api/v1/imports/{import_id}"): (DryRun, False),
+    ("put", "/api/v1/imports/{import_id}"): (DryRun, False),
 }
 
 PROBLEM = {

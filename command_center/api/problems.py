@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from command_center import errors
 from command_center.registers.writing import WrongValues
+from gis.formats.sheet import FileTooLarge, FileWrong, UnknownFormat
 from stream.errors import LogError
 
 SECRET_FIELDS = frozenset({"password", "token"})  # never echoed
@@ -99,6 +100,17 @@ def _command(_: Request, error: Exception) -> Response:
             return problem_response(422, "invalid", str(error))
 
 
+def _file(_: Request, error: Exception) -> Response:
+    """A file that we cannot take: of no kind that we read, too large, or broken."""
+    assert isinstance(error, FileWrong)
+    status, slug = 422, "file-wrong"
+    if isinstance(error, UnknownFormat):
+        status, slug = 415, "unknown-format"
+    elif isinstance(error, FileTooLarge):
+        status, slug = 413, "too-large"
+    return problem_response(status, slug, str(error))
+
+
 def _log_away(_: Request, error: Exception) -> Response:
     """The log refuses (full, busy) or did not answer in time: nothing is lost by asking again."""
     why = str(error) or "the log did not answer in time"
@@ -115,6 +127,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(errors.CommandError, _command)
+    app.add_exception_handler(FileWrong, _file)
     app.add_exception_handler(LogError, _log_away)
     app.add_exception_handler(TimeoutError, _log_away)
     app.add_exception_handler(Exception, _internal)

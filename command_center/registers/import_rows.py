@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -24,6 +24,20 @@ from gis.formats.sheet import Sheet, text_of
 
 SAME_DEG = 1e-6  # 0.1 m: a position that went through a file and back is the same
 MAX_VERTICES = 100_000
+
+
+@runtime_checkable
+class NamesRows(Protocol):
+    """A target that knows the ids of rows in a file without an id column (a shift is its day, start and post)."""
+
+    def row_ids(self, cells: Sequence[Mapping[str, Any]]) -> list[str]: ...
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """A target that says rows in the words that `current` uses, for the comparison: names of people as their ids."""
+
+    async def settled(self, rows: Sequence[Row]) -> Sequence[Row]: ...
 
 
 @dataclass(slots=True)
@@ -91,6 +105,9 @@ def ids(plan: Layout) -> list[str]:
     key = id_field(plan.target)
     if key in plan.by_field:
         return [tidy(plan.cell(row, key) or "") for row in plan.sheet.rows]
+    if isinstance(plan.target, NamesRows):
+        keys = [f.key for f in plan.target.fields if f.key in plan.by_field]
+        return plan.target.row_ids([{k: plan.cell(row, k) for k in keys} for row in plan.sheet.rows])
     if "name" not in plan.by_field or key != ID:
         return [""] * len(plan.sheet.rows)
     return [_id_of_name(plan, row) for row in plan.sheet.rows]

@@ -318,9 +318,9 @@ class ImportService:
         said = await target.check(actor, found.rows)
         problems = [*found.problems, *(_in_file(plan, p) for p in said)]
         bad = {p.row for p in said}
-        changes, rows, same = await asyncio.to_thread(
-            _changes, target, [r for r in found.rows if r.row not in bad], current
-        )
+        good = [r for r in found.rows if r.row not in bad]
+        alike = await target.settled(good) if isinstance(target, reading.Settles) else good
+        changes, rows, same = await asyncio.to_thread(_changes, target, good, alike, current)
         problems.sort(key=lambda p: (p.row, p.column))
         return _Analysis(crs, problems, changes, rows, same, len({p.row for p in problems}))
 
@@ -374,11 +374,12 @@ def _before(to: ImportState) -> list[ImportState]:
 
 
 def _changes(
-    target: ImportTarget, rows: Sequence[Row], current: Mapping[str, Row]
+    target: ImportTarget, rows: Sequence[Row], settled: Sequence[Row], current: Mapping[str, Row]
 ) -> tuple[list[Change], list[Row], int]:
+    """What would change, the rows that would change it as the file says them, and how many would not."""
     changes, wanted = [], []
-    for row in rows:
-        change = reading.difference(target.fields, current.get(row.entry_id), row)
+    for row, alike in zip(rows, settled, strict=True):
+        change = reading.difference(target.fields, current.get(row.entry_id), alike)
         if change is not None:
             changes.append(change)
             wanted.append(row)

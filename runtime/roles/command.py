@@ -22,10 +22,12 @@ from command_center.device_access import DeviceAccess
 from command_center.device_care.service import DeviceCare
 from command_center.device_register import RegisterService
 from command_center.duty.service import DutyService
-from command_center.errors import Unavailable
+from command_center.errors import NotFound, Unavailable
 from command_center.follower import DomainFollower
+from command_center.model import Actor
 from command_center.picture import PictureFollower, past_event
 from command_center.registers.service import EntryRegister
+from command_center.registers.targets import Row
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
 from command_center.users import UserService
@@ -40,6 +42,8 @@ from runtime.centre import build_env
 from runtime.context import RoleContext
 from runtime.credentials import CANARY_ID, BrokerCredentials
 from runtime.health import Health
+from runtime.importing import Importing
+from runtime.importing import build as build_importing
 from runtime.layers import read_layers
 from runtime.metrics import all_metrics
 from runtime.registers import Registers
@@ -93,6 +97,7 @@ class _Rooms:
     health: Health
     anchors: AnchorService
     audit: AuditService
+    importing: Importing
 
 
 async def run(context: RoleContext) -> None:
@@ -142,8 +147,9 @@ def _build(
         stored_position=lambda: follower.position or None,
         health=health.board,
     )
+    layers = read_layers(settings.data_dir / "layers")
     env = build_env(
-        read_layers(settings.data_dir / "layers"),
+        layers,
         clock,
         registry,
         duty_chain=_duty_chain(settings.data_dir),
@@ -157,6 +163,7 @@ def _build(
     people = UserService(store, clock)
     registers = RegisterService(register, appender, registry, people, changed=credentials.changed)
     care = DeviceCare(store, env, picture.on_change, registers, load_models(), picture.status_of)
+    importing = build_importing(context, store, env, picture.on_change, layers, targets={}, rows_of=_nothing_registered)
     return _Rooms(
         context=context,
         hub=hub,
@@ -177,6 +184,7 @@ def _build(
         health=health,
         anchors=anchors,
         audit=AuditService(store, env, picture.on_change, anchors),
+        importing=importing,
     )
 
 
@@ -198,6 +206,7 @@ async def _serve(rooms: _Rooms) -> None:
         group.create_task(TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change).run(), name="timers")
         group.create_task(rooms.duty.run(), name="duty-board")
         group.create_task(_load_domain(rooms), name="load-domain")
+        group.create_task(rooms.importing.addresses.run(), name="addresses")
         group.create_task(_open_registers(rooms, registered), name="open-registers")
         group.create_task(rooms.credentials.run(Broker(settings)), name="broker-credentials")
         group.create_task(_fly(rooms, registered), name="canary")
@@ -296,7 +305,15 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         metrics_text=lambda: all_metrics(settings.run_dir, own_role="command"),
         revocations=settings.data_dir / "run" / "revoked.json",
         audit=rooms.audit,
+        imports=rooms.importing.imports,
+        exports=rooms.importing.exports,
+        addresses=rooms.importing.addresses,
     )
+
+
+async def _nothing_registered(actor: Actor, kind: str, clear: bool) -> list[Row]:
+    """No register has rows to export in this release; the targets that are wired above bring theirs."""
+    raise NotFound("kind of register", kind)
 
 
 async def _history(centre: CommandCenter, channel: str, since: int, limit: int) -> Sequence[PastEvent] | None:

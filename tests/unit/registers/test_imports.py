@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -384,6 +385,33 @@ def test_who_may_not_is_refused_before_anything_is_parsed() -> None:
             await world.imports.start(DUTY1, kind="reservoir", filename="x.csv", content=b"")
         with pytest.raises(Invalid, match="sheet"):
             await world.imports.start(CLERK, kind="reservoir", filename="x.csv", content=GOOD.encode(), sheet="no")
+
+    run(story())
+
+
+class Roster(MemoryTarget):
+    """Rows have no id in the file, and names stand for accounts: what the roster of duty does."""
+
+    def row_ids(self, cells: Any) -> list[str]:
+        return [f"S-{row['name']}" for row in cells]
+
+    async def settled(self, rows: Any) -> list[Row]:
+        return [
+            msgspec.structs.replace(r, values={**r.values, "owner_name": r.values["owner_name"].lower()}) for r in rows
+        ]
+
+
+def test_a_target_may_name_its_rows_and_say_them_in_its_own_words() -> None:
+    async def story() -> None:
+        target = Roster()
+        world = importing(target=target)
+        text = "名称,责任人\nmonday,WANG\n"
+        target.rows["S-monday"] = Row(row=0, entry_id="S-monday", values={"name": "monday", "owner_name": "wang"})
+        assert (await dry(world, text)).counts["same"] == 1
+        found = await dry(world, text.replace("WANG", "LI"))
+        assert found.counts["changed"] == 1
+        await world.imports.commit(CLERK, found.import_id, reason="a")
+        assert target.rows["S-monday"].values["owner_name"] == "LI"  # as the file says it: the target turns it itself
 
     run(story())
 
