@@ -6,6 +6,7 @@ import msgspec
 
 from command_center import incident_book as book
 from command_center.alarm_side import store_side
+from command_center.calls import tell_called
 from command_center.model import EscalationState
 from command_center.records import AlarmSide, Timer
 from command_center.work import Work
@@ -82,6 +83,7 @@ async def _call(work: Work, condition: Condition, side: AlarmSide, *, step: int)
         timer_id(side.alarm_id), "alarm_ack", side.alarm_id, work.env.deadlines.alarm_ack_s[condition.colour]
     )
     state = EscalationState(step=step, to=person.username, to_name=person.name, due_us=due_us)
+    await tell_called(work, condition, state, rev=side.rev + 1)
     return replace(side, rev=side.rev + 1, escalation=state)
 
 

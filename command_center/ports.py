@@ -21,6 +21,7 @@ from command_center.model import (
     TimelineEntry,
     UnitStatus,
 )
+from command_center.outbox import OutboxTx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
 from devices.registry import Device, RegistryData
 from rules.transitions import Condition, Transition
@@ -46,7 +47,7 @@ LiveDepth = Callable[[str], tuple[float, int, int] | None]
 """device id -> (water depth in metres, quality flag, phenomenon time in city us) as last measured, or None."""
 
 
-class Tx(JournalTx, Protocol):
+class Tx(JournalTx, OutboxTx, Protocol):
     """One transaction. Rows come back as they are in it; an update with a stale `rev` or state changes nothing and says so."""
 
     # the log and retries

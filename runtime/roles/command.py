@@ -21,6 +21,7 @@ from command_center.deadlines import OnDuty
 from command_center.device_register import RegisterService
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
+from command_center.outbox import Outbox, Sender, Sink, sink_for
 from command_center.picture import PictureFollower, past_event
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
@@ -38,10 +39,12 @@ from runtime.credentials import CANARY_ID, BrokerCredentials
 from runtime.health import Health
 from runtime.layers import read_layers
 from runtime.metrics import all_metrics
+from runtime.outbox_sinks import build as build_sink
 from runtime.registers import Registers
 from runtime.roles.rules import position_path
-from runtime.secrets import read_json
+from runtime.secrets import ServiceSecrets, read_json, sealer_of
 from runtime.serving import Server, server
+from runtime.settings import Settings
 from runtime.stepping import Stepper
 from runtime.tls import ensure_certificates
 from runtime.up import public_hosts
@@ -84,6 +87,7 @@ class _Rooms:
     health: Health
     anchors: AnchorService
     audit: AuditService
+    sender: Sender
 
 
 async def run(context: RoleContext) -> None:
@@ -133,12 +137,14 @@ def _build(
         stored_position=lambda: follower.position or None,
         health=health.board,
     )
+    sealer = sealer_of(context.secrets)
     env = build_env(
         read_layers(settings.data_dir / "layers"),
         clock,
         registry,
         duty_chain=_duty_chain(settings.data_dir),
         live_depth=lambda device_id: _depth(picture, device_id),
+        outbox=Outbox(sealer, settings.tenant_kind),
     )
     centre = CommandCenter(store=store, append=appender, env=env, emit=picture.on_change)
     follower = DomainFollower(domain_reader, store, env, picture.on_change)
@@ -159,7 +165,14 @@ def _build(
         health=health,
         anchors=anchors,
         audit=AuditService(store, env, picture.on_change, anchors),
+        sender=Sender(store, clock, sealer, _sink(settings, context.secrets)),
     )
+
+
+def _sink(settings: Settings, secrets: ServiceSecrets) -> Sink | None:
+    """Where messages to people go. In a tenant that is not real there is no proof, and with it no way out."""
+    proof = settings.real_tenant() if settings.real else None
+    return sink_for(settings.tenant_kind, proof, lambda given: build_sink(settings, secrets.outbox_key, given))
 
 
 async def _serve(rooms: _Rooms) -> None:
@@ -183,6 +196,7 @@ async def _serve(rooms: _Rooms) -> None:
         group.create_task(rooms.credentials.run(Broker(settings)), name="broker-credentials")
         group.create_task(_fly(rooms, registered), name="canary")
         group.create_task(rooms.anchors.run(), name="anchors")
+        group.create_task(rooms.sender.run(), name="outbox")
         group.create_task(rooms.health.run(lambda: rooms.picture), name="health")
         serving = [
             group.create_task(plain.serve(), name="http"),

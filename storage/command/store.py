@@ -9,6 +9,7 @@ from command_center.errors import Unavailable
 from command_center.ports import Tx
 from storage.command.incidents import AlarmRows, IncidentRows
 from storage.command.journal import JournalRows
+from storage.command.outbox import OutboxRows
 from storage.command.rows import SQL
 from storage.command.tasks import ClosureRows, TaskRows, UnitRows
 from storage.command.work import LiveRows, UserRows, WorkRows
@@ -16,7 +17,9 @@ from storage.database import Database
 from storage.errors import DatabaseUnavailable
 
 
-class PostgresTx(IncidentRows, AlarmRows, TaskRows, UnitRows, ClosureRows, WorkRows, LiveRows, JournalRows, UserRows):
+class PostgresTx(
+    IncidentRows, AlarmRows, TaskRows, UnitRows, ClosureRows, WorkRows, LiveRows, JournalRows, UserRows, OutboxRows
+):
     """A `command_center.ports.Tx` on one connection inside a transaction."""
 
 

@@ -29,10 +29,12 @@ from command_center.model import (
     TimelineEntry,
     UnitStatus,
 )
+from command_center.outbox import Message
 from command_center.ports import Tx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
 from rules.transitions import Condition, Transition
 from storage.memory.journal import JournalPart
+from storage.memory.outbox import OutboxPart
 
 replace = msgspec.structs.replace
 
@@ -60,6 +62,7 @@ class _State:
     live: list[Change] = field(default_factory=list)
     live_count: int = 0
     users: dict[str, UserRecord] = field(default_factory=dict)
+    outbox: dict[str, Message] = field(default_factory=dict)
 
     def snapshot(self) -> _State:
         return _State(**{name: copy.copy(getattr(self, name)) for name in self.__slots__})
@@ -92,7 +95,7 @@ class MemoryStore:
             raise Unavailable("the database is down")
 
 
-class _MemoryTx(JournalPart):
+class _MemoryTx(JournalPart, OutboxPart):
     _s: _State
 
     def __init__(self, state: _State) -> None:
