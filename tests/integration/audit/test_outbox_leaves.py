@@ -77,7 +77,7 @@ def test_the_database_refuses_a_state_that_goes_back_and_another_text(fresh_url:
         conn.execute("UPDATE cmd.outbox SET state = 'SENT'")
         for change in ("state = 'QUEUED'", "text = 'other'", "recipient = 'p1:k1:x'"):
             with pytest.raises(psycopg.errors.CheckViolation):
-                conn.execute(f"UPDATE cmd.outbox SET {change}".encode())
+                conn.execute(f"UPDATE cmd.outbox SET {change}".encode())  # noqa: S608
 
 
 def test_a_schema_keeps_its_kind_for_life(fresh_url: Callable[[], str]) -> None:

@@ -70,7 +70,7 @@ async def fill(database: Database) -> None:
     async with database.transaction() as conn:
         await conn.execute("SELECT observation_ensure('2019-08-01', '2019-08-20')")
         await conn.execute(
-            """INSERT INTO observation (datastream, phenomenon_time, receive_time, result, quality, source, position)
+            """INSERT INTO observation (datastream, phenomenon_time, receive_time, result, quality, source, seq)
                SELECT 7, TIMESTAMPTZ '2019-08-01 00:00Z' + n * INTERVAL '1 hour', '2019-08-01 00:00Z', n / 7.0, 1, 1, n
                  FROM generate_series(1, 400) AS n"""
         )
