@@ -13,6 +13,7 @@ import shapely
 from command_center.deadlines import load_deadlines
 from command_center.follower import DomainFollower
 from command_center.model import Actor, Authority, Change, Role, Unit, UnitStatus
+from command_center.outbox import Outbox
 from command_center.places import Places
 from command_center.plans import load_plans
 from command_center.ports import LiveDepth, Store
@@ -282,6 +283,7 @@ def make_world(
     log: MemoryLog | None = None,
     live_depth: LiveDepth | None = None,
     emit: Callable[[Change], None] | None = None,
+    outbox: Outbox | None = None,
 ) -> World:
     clock = clock or SteppedClock()
     log = log or MemoryLog(clock)
@@ -294,6 +296,7 @@ def make_world(
         registry=Registry.from_data(devices()),
         centre=node(2, 2),
         live_depth=live_depth,
+        outbox=outbox,
     )
     changes: list[Change] = []
     out = emit or changes.append

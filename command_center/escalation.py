@@ -9,6 +9,7 @@ import msgspec
 
 from command_center import incident_book as book
 from command_center.alarm_side import store_side
+from command_center.calls import tell_called
 from command_center.duty.model import Called
 from command_center.duty.roster import chain_at
 from command_center.model import EscalationState
@@ -140,6 +141,7 @@ async def _ring(work: Work, condition: Condition, side: AlarmSide, step: int, pe
     state = EscalationState(
         step=step, to=person_of(person), to_name=person.name, due_us=due_us, post=person.post, phone=person.phone
     )
+    await tell_called(work, condition, state, rev=side.rev + 1)
     return replace(side, rev=side.rev + 1, escalation=state)
 
 

@@ -24,6 +24,7 @@ from command_center.model import (
     TimelineEntry,
     UnitStatus,
 )
+from command_center.outbox import OutboxTx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
 from command_center.registers.import_ports import ImportTx
 from command_center.registers.ports import RegisterTx
@@ -51,7 +52,7 @@ LiveDepth = Callable[[str], tuple[float, int, int] | None]
 """device id -> (water depth in metres, quality flag, phenomenon time in city us) as last measured, or None."""
 
 
-class Tx(RegisterTx, AccessTx, JournalTx, ImportTx, DutyRows, CareTx, Protocol):
+class Tx(RegisterTx, AccessTx, JournalTx, ImportTx, DutyRows, CareTx, OutboxTx, Protocol):
     """One transaction. Rows come back as they are in it; an update with a stale `rev` or state changes nothing and says so."""
 
     # the log and retries

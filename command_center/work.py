@@ -18,6 +18,7 @@ import msgspec
 from command_center.deadlines import Deadlines
 from command_center.errors import Unavailable
 from command_center.model import Actor, Change, JournalEntry, TimelineEntry
+from command_center.outbox import Outbox
 from command_center.places import Places
 from command_center.plans import Plan
 from command_center.ports import Emit, LiveDepth, Store, Tx
@@ -43,6 +44,7 @@ class Env:
     registry: Registry
     centre: tuple[float, float]  # lon, lat of the district: where an incident stands whose alarm has no position
     live_depth: LiveDepth | None = None
+    outbox: Outbox | None = None  # None: nobody outside is told anything (a tenant that is being filled)
     order: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)  # one writer at a time
 
 

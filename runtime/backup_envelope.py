@@ -226,7 +226,10 @@ def read_part(path: Path, data_key: bytes, name: str) -> Iterator[bytes]:
             while header := file.read(4):
                 if last or len(header) < 4:
                     raise Damaged(f"{name}: goes on after its end")
-                sealed = file.read(int.from_bytes(header, "big"))
+                size = int.from_bytes(header, "big")
+                sealed = file.read(min(size, 2 * CHUNK))
+                if len(sealed) != size:
+                    raise Damaged(f"{name}: chunk {number} is shorter than it says")
                 chunk, last = _open(key, sealed, number, name)
                 number += 1
                 while chunk and (block := expand.decompress(chunk, BLOCK_MAX)):

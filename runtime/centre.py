@@ -8,6 +8,7 @@ import msgspec
 
 from command_center.deadlines import Deadlines, OnDuty, load_deadlines
 from command_center.model import Change
+from command_center.outbox import Outbox
 from command_center.places import Places
 from command_center.plans import load_plans
 from command_center.ports import LiveDepth
@@ -58,6 +59,7 @@ def build_env(
     *,
     duty_chain: Sequence[OnDuty] = (),
     live_depth: LiveDepth | None = None,
+    outbox: Outbox | None = None,
 ) -> Env:
     roads = layers.get(ROADS, [])
     return Env(
@@ -69,6 +71,7 @@ def build_env(
         registry=registry,
         centre=district_centre(layers),
         live_depth=live_depth,
+        outbox=outbox,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from command_center.access.personal import Sealer
 from devices.credentials import SERVICE_TOPICS
 
 # No look-alikes: people type the demo's passwords from a terminal.
@@ -66,6 +67,12 @@ def service_secrets(directory: Path) -> ServiceSecrets:
     if missing:
         write_json(path, data | missing)
     return msgspec.convert(data | missing, ServiceSecrets)
+
+
+def sealer_of(secrets: ServiceSecrets) -> Sealer:
+    """What seals personal data at rest."""
+    keys = {name: base64.b64decode(key) for name, key in secrets.personal_keys.items()}
+    return Sealer(keys, secrets.personal_current)
 
 
 def _fresh() -> dict[str, Any]:

@@ -36,6 +36,7 @@ from runtime.settings import Settings, WrongSetting, save
 from runtime.supervisor import ChildSpec, Supervisor
 from runtime.tls import Certificates, ensure_certificates
 from storage.command import PostgresStore
+from storage.command.outbox import OtherKind, keep_kind
 from storage.database import Database
 from storage.migrate import migrate
 from storage.registry import RegistryStore
@@ -100,6 +101,18 @@ def prepare_directories(settings: Settings) -> None:
         directory.chmod(0o700)
 
 
+def refuse_other_tenant(settings: Settings) -> None:
+    """A data directory belongs to one tenant of one kind for life: a demonstration's log, keys and accounts never become a real
+    district's. Raises WrongSetting."""
+    known: dict[str, Any] = read_json(settings.run_dir / "settings.json") or {}
+    for name in ("tenant", "tenant_kind"):
+        was, wanted = known.get(name), getattr(settings, name)
+        if was not in (None, wanted):
+            raise WrongSetting(
+                f"{settings.data_dir} belongs to {name} {was!r}, not {wanted!r}: every tenant has a directory of its own"
+            )
+
+
 def _run_id(data_dir: Path) -> str:
     path = data_dir / "run" / "run_id"
     if not path.exists():
@@ -136,6 +149,7 @@ class Up:
     """Builds the children from settings and runs them until a signal."""
 
     def __init__(self, settings: Settings, *, progress: Callable[[str], None]) -> None:
+        refuse_other_tenant(settings)
         prepare_directories(settings)
         self._progress = progress
         self._embedded_database: EmbeddedPostgres | None = None
@@ -255,6 +269,10 @@ class Up:
         async with Database(self.settings.database, self.settings.tenant) as database:
             clock = clocks.open_clock(self.settings.run_dir)
             await migrate(database, at_us=clock.city_us())
+            try:
+                await keep_kind(database, self.settings.tenant_kind)
+            except OtherKind as error:
+                raise WrongSetting(str(error)) from error
             if self.settings.simulate:
                 self._progress("district")
                 await seed_demo(database, self.settings, clock, self.secrets)

@@ -25,6 +25,7 @@ from command_center.duty.service import DutyService
 from command_center.errors import NotFound, Unavailable
 from command_center.follower import DomainFollower
 from command_center.model import Actor
+from command_center.outbox import Outbox, Sender, Sink, sink_for
 from command_center.picture import PictureFollower, past_event
 from command_center.registers.service import EntryRegister
 from command_center.registers.targets import Row
@@ -46,11 +47,13 @@ from runtime.importing import Importing
 from runtime.importing import build as build_importing
 from runtime.layers import read_layers
 from runtime.metrics import all_metrics
+from runtime.outbox_sinks import build as build_sink
 from runtime.registers import Registers
 from runtime.roles.rules import position_path
 from runtime.sealing import sealer_of
-from runtime.secrets import read_json
+from runtime.secrets import ServiceSecrets, read_json, sealer_of
 from runtime.serving import Server, server
+from runtime.settings import Settings
 from runtime.stepping import Stepper
 from runtime.tls import ensure_certificates
 from runtime.up import public_hosts
@@ -98,6 +101,7 @@ class _Rooms:
     anchors: AnchorService
     audit: AuditService
     importing: Importing
+    sender: Sender
 
 
 async def run(context: RoleContext) -> None:
@@ -148,12 +152,14 @@ def _build(
         health=health.board,
     )
     layers = read_layers(settings.data_dir / "layers")
+    sealer = sealer_of(context.secrets)
     env = build_env(
         layers,
         clock,
         registry,
         duty_chain=_duty_chain(settings.data_dir),
         live_depth=lambda device_id: _depth(picture, device_id),
+        outbox=Outbox(sealer, settings.tenant_kind),
     )
     centre = CommandCenter(store=store, append=appender, env=env, emit=picture.on_change)
     duty = DutyService(store, env, picture.on_change, sealer_of(context.secrets), banners=lambda: picture.banners())
@@ -185,7 +191,14 @@ def _build(
         anchors=anchors,
         audit=AuditService(store, env, picture.on_change, anchors),
         importing=importing,
+        sender=Sender(store, clock, sealer, _sink(settings, context.secrets)),
     )
+
+
+def _sink(settings: Settings, secrets: ServiceSecrets) -> Sink | None:
+    """Where messages to people go. In a tenant that is not real there is no proof, and with it no way out."""
+    proof = settings.real_tenant() if settings.real else None
+    return sink_for(settings.tenant_kind, proof, lambda given: build_sink(settings, secrets.outbox_key, given))
 
 
 async def _serve(rooms: _Rooms) -> None:
@@ -211,6 +224,7 @@ async def _serve(rooms: _Rooms) -> None:
         group.create_task(rooms.credentials.run(Broker(settings)), name="broker-credentials")
         group.create_task(_fly(rooms, registered), name="canary")
         group.create_task(rooms.anchors.run(), name="anchors")
+        group.create_task(rooms.sender.run(), name="outbox")
         group.create_task(rooms.health.run(lambda: rooms.picture), name="health")
         serving = [
             group.create_task(plain.serve(), name="http"),

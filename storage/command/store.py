@@ -13,6 +13,7 @@ from storage.command.duty import HandoverRows, InstructionRows, ShiftRows
 from storage.command.imports import ImportRows
 from storage.command.incidents import AlarmRows, IncidentRows
 from storage.command.journal import JournalRows
+from storage.command.outbox import OutboxRows
 from storage.command.registers import RegisterRows
 from storage.command.rows import SQL
 from storage.command.tasks import ClosureRows, TaskRows, UnitRows
@@ -38,6 +39,7 @@ class PostgresTx(
     HandoverRows,
     InstructionRows,
     DeviceCareRows,
+    OutboxRows,
 ):
     """A `command_center.ports.Tx` on one connection inside a transaction."""
 

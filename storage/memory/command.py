@@ -29,6 +29,7 @@ from command_center.model import (
     TimelineEntry,
     UnitStatus,
 )
+from command_center.outbox import Message
 from command_center.ports import Tx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
 from command_center.registers.import_ports import ImportJob
@@ -38,6 +39,7 @@ from storage.memory.device_care import CareMemory, DeviceCareMemory
 from storage.memory.duty import DutyMemory, DutyState
 from storage.memory.imports import ImportMemory
 from storage.memory.journal import JournalPart
+from storage.memory.outbox import OutboxPart
 from storage.memory.registers import MemoryRegisters, RegisterState
 
 replace = msgspec.structs.replace
@@ -71,6 +73,7 @@ class _State:
     imports: dict[str, ImportJob] = field(default_factory=dict)
     duty: DutyState = field(default_factory=DutyState)
     care: CareMemory = field(default_factory=CareMemory)
+    outbox: dict[str, Message] = field(default_factory=dict)
 
     def snapshot(self) -> _State:
         return _State(**{name: copy.copy(getattr(self, name)) for name in self.__slots__})
@@ -103,7 +106,9 @@ class MemoryStore:
             raise Unavailable("the database is down")
 
 
-class _MemoryTx(MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory, DutyMemory, DeviceCareMemory):
+class _MemoryTx(
+    MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory, DutyMemory, DeviceCareMemory, OutboxPart
+):
     _s: _State
 
     def __init__(self, state: _State) -> None:

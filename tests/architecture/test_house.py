@@ -132,6 +132,13 @@ def test_gis_knows_features_not_incidents() -> None:
     assert _lines_matching(r"(?i)\bincident_id|\btask_id|alarm_id", ["gis"]) == []
 
 
+def test_only_the_settings_of_a_tenant_prove_that_it_is_real() -> None:
+    """Whoever could prove it elsewhere could send from a demonstration (command_center/reality.py)."""
+    found = _lines_matching(r"RealTenant\s*\.\s*of\(|_given\b|getattr\(RealTenant", ROOMS)
+    elsewhere = [line for line in found if not line.startswith("command_center/reality.py")]
+    assert [line.split(":")[0] for line in elsewhere] == ["runtime/settings.py"]
+
+
 def test_no_installed_distribution_owns_one_of_our_names() -> None:
     """A wheel that installs a top-level `tests` or `rules` would shadow ours (contract.md section 8)."""
     ours = {*MAY_IMPORT, "tests", "benchmarks"}
