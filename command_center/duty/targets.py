@@ -143,7 +143,8 @@ class ShiftTarget:
     def _says_the_same(self, shift: Shift, draft: ShiftDraft) -> bool:
         phone = self._sealer.unseal(shift.phone, shifts.phone_place(shift.shift_id))
         who = (shift.username, "" if shift.username else shift.name, phone)
-        asked = (draft.username, "" if draft.username else draft.name, draft.phone)
+        said = phone if shifts.keeps_number(shift, draft) else draft.phone
+        asked = (draft.username, "" if draft.username else draft.name, said)
         return who == asked and (shift.from_us, shift.to_us) == (draft.from_us, draft.to_us)
 
 

@@ -115,6 +115,16 @@ def test_words_of_a_file_are_compared_in_the_words_of_the_register() -> None:
     run(story)
 
 
+def test_a_number_that_comes_back_masked_is_the_one_that_stands() -> None:
+    async def story(desk: Desk, target: ShiftTarget) -> None:
+        line = {"post": "技术保障", "person": "王工", "phone": "13912345678"}
+        await target.commit(CLERK, sheet(line), reason="x")
+        assert (await target.commit(CLERK, sheet({**line, "phone": "139****5678"}), reason="x")).same == 1
+        assert (await target.commit(CLERK, sheet({**line, "phone": "13800000000"}), reason="x")).changed == 1
+
+    run(story)
+
+
 def test_a_row_that_names_its_shift_changes_that_one_though_its_start_moves() -> None:
     async def story(desk: Desk, target: ShiftTarget) -> None:
         await target.commit(CLERK, sheet({}), reason="x")
