@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection
 RETRY_S = 0.5
 RECEIVE_S = 0.25
 EVENT_CHANNELS = ("alarm", "incident", "task")
+SNAPSHOTS = (*EVENT_CHANNELS, "instruction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ class Viewer:
                 sub.seq = message["seq"]
         elif kind == "reset":
             self.resets.append(message["why"])
-        elif kind == "snap" and message["ch"] in EVENT_CHANNELS:
+        elif kind == "snap" and message["ch"] in SNAPSHOTS:
             for row in message["rows"]:
                 self._note(message["ch"], "snapshot", row)
         elif kind == "ev":

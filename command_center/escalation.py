@@ -86,15 +86,12 @@ async def expired(work: Work, timer: Timer) -> None:
 
 async def reroute(work: Work) -> None:
     """The roster changed (shift, leave, plan): who was being called and has gone is replaced by who holds the post now."""
-    chains: dict[tuple[str, str], list[Called]] = {}  # a storm's alarms stand in few areas
+    work.chains.clear()  # the plan may have changed in this very piece of work
     for record in await work.tx.alarms(firing_only=True, limit=MOST_ALARMS):
         calling = record.side.escalation
         if calling is None or not record.condition.colour:
             continue
-        place = (record.condition.last.area, record.condition.last.hazard)
-        if place not in chains:
-            chains[place] = await _chain(work, record.condition)
-        chain = chains[place]
+        chain = await _chain(work, record.condition)
         if any(person_of(c) == calling.to for c in chain):
             continue
         person = next((c for c in chain if c.post and c.post == calling.post), chain[0])
@@ -113,8 +110,12 @@ async def reroute(work: Work) -> None:
 
 
 async def _chain(work: Work, condition: Condition) -> list[Called]:
-    last = condition.last
-    return (await chain_at(work.tx, work.env.deadlines, last.area, last.hazard, work.env.clock.city_us())).chain
+    """Asked once for each place in a piece of work: a storm's alarms stand in few areas, and each asking is some ten queries."""
+    place = (condition.last.area, condition.last.hazard)
+    if place not in work.chains:
+        found = await chain_at(work.tx, work.env.deadlines, *place, work.env.clock.city_us())
+        work.chains[place] = found.chain
+    return work.chains[place]
 
 
 def person_of(called: Called) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from command_center.deadlines import Deadlines
+from command_center.duty.model import Called
 from command_center.errors import Unavailable
 from command_center.model import Actor, Change, JournalEntry, TimelineEntry
 from command_center.outbox import Outbox
@@ -60,6 +61,7 @@ class Work:
     changes: list[Change] = field(default_factory=list)
     gathering: bool = False  # incidents are shown once at the end (`incident_book.show_gathered`), not at each touch
     gathered: dict[str, str] = field(default_factory=dict)  # incident -> kind of its newest touch
+    chains: dict[tuple[str, str], list[Called]] = field(default_factory=dict)  # who is called, by area and hazard
 
     async def journal(
         self, entity: str, entity_id: str, action: str, before: object, after: object, reason: str = ""

@@ -86,10 +86,10 @@ async def _roster(database: Database, clock: Clock, secrets: ServiceSecrets, dis
     now_us = clock.city_us()
     shift_day = city_wall(now_us - SHIFT_BEGINS_US).date()  # before eight it is still yesterday's shift
     sheet = district.roster(shift_day, ROSTER_DAYS)
-    rows = [Row(row=n, entry_id="", values=values) for n, values in enumerate(sheet, start=2)]
-    ids = await target.entry_ids(rows)
+    ids = target.row_ids(sheet)
     known = await target.current(SYSTEM, ids)
-    missing = [row for row, entry_id in zip(rows, ids, strict=True) if entry_id not in known]
+    rows = [Row(row=n, entry_id=ids[n - 2], values=values) for n, values in enumerate(sheet, start=2)]
+    missing = [row for row in rows if row.entry_id not in known]
     done = await target.commit(SYSTEM, missing, reason="first content of the tenant")
     if done.created:
         log.info("roster_seeded", shifts=done.created, days=ROSTER_DAYS)

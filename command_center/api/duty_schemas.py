@@ -16,7 +16,7 @@ Micros = Annotated[int, Field(ge=0, le=FAR_US)]
 Area = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]{0,32}$")]
 Ref = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{0,96}$")]
 Name = Annotated[str, Field(max_length=64)]
-Phone = Annotated[str, Field(pattern=r"^[0-9+() -]{0,32}$")]
+Phone = Annotated[str, Field(pattern=r"^[0-9+*() -]{0,32}$")]  # with stars: the masked number that was shown
 PathId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.:-]{1,96}$")]
 IfMatch = Annotated[str, Header(alias="If-Match", max_length=40)]
 

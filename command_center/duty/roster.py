@@ -29,7 +29,7 @@ from command_center.ports import Tx
 replace = msgspec.structs.replace
 
 CHINA = timedelta(hours=8)
-LOOK_US = 14 * US_PER_DAY  # how far a hole is measured to either side
+LOOK_US = 62 * US_PER_DAY  # how far a hole is measured to either side: longer than any plan is made ahead
 
 
 def city_wall(us: int) -> datetime:
@@ -137,13 +137,17 @@ async def _gaps_now(tx: Tx, missing: Sequence[Post], standing: Sequence[Shift], 
             from_us, to_us = min(s.from_us for s in mine), max(s.to_us for s in mine)
             found.append(gap(post, area, from_us, to_us, absent=", ".join(s.name or s.username for s in mine)))
         else:
-            found.append(gap(post, area, max(before, default=city_us), min(after, default=None)))
+            found.append(gap(post, area, max(before, default=0), min(after, default=None)))
     return found
 
 
 def gap(post: Post, area: str, from_us: int, to_us: int | None, *, absent: str = "") -> Gap:
+    """A hole with its words. `from_us` 0: nobody stood there before, as far as we look; the words then stay the same."""
+    since, until = (wall_text(us or None) for us in (from_us, to_us))
+    zh = "未排班" if not from_us and to_us is None else f"{since} 至 {until}"
+    since_en = since if from_us else "(never planned)"
+    until_en = "(no end planned)" if to_us is None else until
     why_zh, why_en = (f"（{absent} 请假或停用）", f" ({absent} is away or disabled)") if absent else ("", "")
-    until_en = "no end planned" if to_us is None else city_wall(to_us).strftime("%m-%d %H:%M")
     return Gap(
         post=post.post,
         zh=post.zh,
@@ -151,8 +155,8 @@ def gap(post: Post, area: str, from_us: int, to_us: int | None, *, absent: str =
         area=area,
         from_us=from_us,
         to_us=to_us,
-        text_zh=f"{post.zh}无人在岗：{wall_text(from_us)} 至 {wall_text(to_us)}{why_zh}",
-        text_en=f"No one on duty for {post.en.lower()} from {city_wall(from_us):%m-%d %H:%M} to {until_en}{why_en}",
+        text_zh=f"{post.zh}无人在岗：{zh}{why_zh}",
+        text_en=f"No one on duty for {post.en.lower()} from {since_en} to {until_en}{why_en}",
     )
 
 

@@ -104,7 +104,7 @@ async def checked(work: Work, draft: ShiftDraft, *, besides: str = "") -> ShiftD
         raise Invalid(f"to_us: a shift ends after it begins, at most {MAX_SHIFT_US // US_PER_DAY} days later")
     if draft.username:
         draft = replace(draft, name=await _account_name(work, draft.username), phone="")
-    elif not draft.name.strip() or not any(c.isdigit() for c in draft.phone):
+    elif not draft.name.strip() or "*" in draft.phone or not any(c.isdigit() for c in draft.phone):
         raise Invalid("name, phone: somebody without an account needs both a name and a telephone number")
     person = draft.username or draft.name
     for other in await work.tx.shifts(draft.from_us, draft.to_us):
@@ -169,15 +169,24 @@ def shown(shift: Shift) -> Shift:
 async def change(work: Work, shift_id: str, draft: ShiftDraft, rev: int, seal: Seal, reason: str) -> Shift:
     """Change a shift. One that has begun keeps post, person and start: only its end may move, and not into the past."""
     before = await get(work, shift_id)
-    if not draft.username and not draft.phone and draft.name == before.name and before.phone:
-        raise Invalid("phone: give the telephone number again; it is not shown in clear here")
+    same_number = keeps_number(before, draft)
+    if same_number:
+        draft = replace(draft, phone="0")  # there is one, which nobody here needs to see
     draft = await checked(work, draft, besides=shift_id)
     if before.from_us <= work.at_us:
         fixed = (before.post, before.area, before.username, before.from_us)
         if (draft.post, draft.area, draft.username, draft.from_us) != fixed or draft.to_us < work.at_us:
             raise Conflict(f"shift {shift_id} has begun: only its end may move, from now on; hand it over by /reassign")
     after = replace(_made(draft, shift_id, seal), rev=rev + 1)
+    if same_number:
+        after = replace(after, phone=before.phone, phone_mask=before.phone_mask)
     return await _store(work, before, after, rev, "change", reason)
+
+
+def keeps_number(before: Shift, draft: ShiftDraft) -> bool:
+    """A contact's number that came back masked, or not at all, is the one that stands: forms and sheets never show it."""
+    same_person = not draft.username and not before.username and draft.name == before.name
+    return same_person and bool(before.phone) and draft.phone in ("", before.phone_mask)
 
 
 async def _store(work: Work, before: Shift, after: Shift, rev: int, action: str, reason: str) -> Shift:

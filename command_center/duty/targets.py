@@ -27,7 +27,9 @@ from command_center.registers.targets import Committed, Field, Problem, Row
 from command_center.work import Env, Work, working
 
 DATE = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?(?:[ T]00:00(?::00)?)?")
+FILE_ID = re.compile(r"(S-\d{8}-\d{4})-(.+)")
 CLOCK = re.compile(r"(\d{1,2})\s*[:：时点]\s*(\d{2})?(?::\d{2})?\s*分?")
+replace = msgspec.structs.replace
 
 FIELDS = (
     Field(
@@ -77,21 +79,35 @@ class ShiftTarget:
     def __init__(self, store: Store, env: Env, emit: Emit, sealer: Sealer) -> None:
         self._store, self._env, self._emit, self._sealer = store, env, emit, sealer
 
-    async def entry_ids(self, rows: Sequence[Row]) -> list[str]:
-        """The id of each row, for an engine whose file has none; "" for one that cannot be read."""
+    def row_ids(self, cells: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The ids of rows in a file that has none, from their cells by field key; no database is asked.
+
+        The post stands in them as the file says it (`S-20190810-0800-值班员`); `current` knows these ids too. A row that
+        cannot be read gets an id of its own, so that `check` can name the cell.
+        """
+        seen: Counter[str] = Counter()
+        ids = []
+        for number, row in enumerate(cells, start=1):
+            base = _id_of_cells(row) or f"row-{number}"
+            seen[base] += 1
+            ids.append(base if seen[base] == 1 else f"{base}.{seen[base]}")
+        return ids
+
+    async def settled(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows in the words that `current` uses, for a comparison: post and person by name, 08:00, 2019-08-10."""
         async with self._store.read() as tx:
             reader = await _Reader.open(tx)
-        return _ids([reader.draft(row)[0] for row in rows])
+        return [reader.settled(row) for row in rows]
 
     async def current(self, actor: Actor, ids: Sequence[str]) -> Mapping[str, Row]:
         require(actor, Action.PLAN_DUTY)
         found: dict[str, Row] = {}
         async with self._store.read() as tx:
-            posts = {p.post: p for p in await roster.posts_of(tx)}
+            reader = await _Reader.open(tx)
             for entry_id in ids:
-                shift = await tx.shift(entry_id)
+                shift = await tx.shift(reader.shift_id(entry_id))
                 if shift is not None and actor.scope.covers(area=shift.area):
-                    found[entry_id] = _row(shift, posts)
+                    found[entry_id] = reader.row(shift, entry_id)
         return found
 
     async def check(self, actor: Actor, rows: Sequence[Row]) -> Sequence[Problem]:
@@ -108,7 +124,7 @@ class ShiftTarget:
                 raise Invalid("; ".join(f"row {p.row}, {p.column}: {p.en}" for p in problems[:5]))
             reader = await _Reader.open(work.tx)
             drafts = [reader.must(row) for row in rows]
-            for shift_id, draft in zip(_ids(drafts), drafts, strict=True):
+            for shift_id, draft in zip(await _ids(work.tx, reader, rows, drafts), drafts, strict=True):
                 done[await self._put(work, shift_id, draft, reason)] += 1
             if done["created"] or done["changed"]:
                 await shifts.plan_changed(work, escalation.reroute)
@@ -127,15 +143,16 @@ class ShiftTarget:
     def _says_the_same(self, shift: Shift, draft: ShiftDraft) -> bool:
         phone = self._sealer.unseal(shift.phone, shifts.phone_place(shift.shift_id))
         who = (shift.username, "" if shift.username else shift.name, phone)
-        asked = (draft.username, "" if draft.username else draft.name, draft.phone)
+        said = phone if shifts.keeps_number(shift, draft) else draft.phone
+        asked = (draft.username, "" if draft.username else draft.name, said)
         return who == asked and (shift.from_us, shift.to_us) == (draft.from_us, draft.to_us)
 
 
 class _Reader(msgspec.Struct, frozen=True, kw_only=True):
     """Turns words of a row into a shift: posts by code or name, people by account or name."""
 
-    posts: dict[str, Post]
-    users: dict[str, list[User]]
+    posts: dict[str, Post]  # by code, Chinese and English name
+    users: dict[str, list[User]]  # by account and by name
 
     @classmethod
     async def open(cls, tx: Tx) -> _Reader:
@@ -145,6 +162,48 @@ class _Reader(msgspec.Struct, frozen=True, kw_only=True):
             for word in {record.user.username, record.user.name}:
                 users.setdefault(word, []).append(record.user)
         return cls(posts=posts, users=users)
+
+    def shift_id(self, entry_id: str) -> str:
+        """A shift's id from one that a file made (`row_ids`): the post's word becomes its code."""
+        found = FILE_ID.fullmatch(entry_id)
+        if found is None:
+            return entry_id
+        for word in sorted(self.posts, key=len, reverse=True):
+            rest = found[2][len(word) :]
+            if found[2][: len(word)].lower() == word.lower() and rest[:1] in ("", "-", "."):
+                return f"{found[1]}-{self.posts[word].post}{rest}"
+        return entry_id
+
+    def row(self, shift: Shift, entry_id: str = "") -> Row:
+        """A shift as a line of the sheet. A name that several people have stands as the account."""
+        began, ends = roster.city_wall(shift.from_us), roster.city_wall(shift.to_us)
+        name = shift.name if len(self.users.get(shift.name, [])) < 2 else shift.username
+        values = {
+            "date": f"{began:%Y-%m-%d}",
+            "post": self.posts[shift.post].zh if shift.post in self.posts else shift.post,
+            "person": name or shift.username,
+            "from": f"{began:%H:%M}",
+            "to": f"{ends:%H:%M}",
+            "area": shift.area,
+            "phone": shift.phone_mask if not shift.username else "",
+        }
+        return Row(row=0, entry_id=entry_id or shift.shift_id, values=values)
+
+    def settled(self, row: Row) -> Row:
+        draft, _ = self.draft(row)
+        if draft is None:
+            return row
+        as_shift = Shift(
+            shift_id=row.entry_id,
+            post=draft.post,
+            username=draft.username,
+            name=draft.name,
+            area=draft.area,
+            from_us=draft.from_us,
+            to_us=draft.to_us,
+        )
+        plain = self.row(as_shift, row.entry_id)
+        return replace(row, values={**plain.values, "phone": _text(row, "phone") if not draft.username else ""})
 
     def must(self, row: Row) -> ShiftDraft:
         draft, problems = self.draft(row)
@@ -218,7 +277,7 @@ async def _problems(tx: Tx, actor: Actor, rows: Sequence[Row], now_us: int) -> l
         except CommandError:
             wrong.append(_problem(row, "area", "不在您的管辖范围内", "outside your scope"))
     wrong += _twice(rows, drafts)
-    for row, shift_id, draft in zip(rows, _ids(drafts), drafts, strict=True):
+    for row, shift_id, draft in zip(rows, await _ids(tx, reader, rows, drafts), drafts, strict=True):
         standing = await tx.shift(shift_id) if draft is not None else None
         if draft is None or standing is None or standing.from_us > now_us:
             continue
@@ -243,32 +302,29 @@ def _twice(rows: Sequence[Row], drafts: Sequence[ShiftDraft | None]) -> list[Pro
     return wrong
 
 
-def _ids(drafts: Sequence[ShiftDraft | None]) -> list[str]:
-    """Natural ids; a second person in the same place gets `.2`, in the order of the file."""
-    seen: dict[str, int] = {}
+async def _ids(tx: Tx, reader: _Reader, rows: Sequence[Row], drafts: Sequence[ShiftDraft | None]) -> list[str]:
+    """The shift that a row means: the one it names, if there is one; else by its natural id, a second person there `.2`."""
+    seen: Counter[str] = Counter()
     ids = []
-    for draft in drafts:
+    for row, draft in zip(rows, drafts, strict=True):
         if draft is None:
             ids.append("")
             continue
+        named = reader.shift_id(row.entry_id)
         base = base_id(draft.post, draft.area, draft.from_us)
-        seen[base] = seen.get(base, 0) + 1
-        ids.append(base if seen[base] == 1 else f"{base}.{seen[base]}")
+        seen[base] += 1
+        natural = base if seen[base] == 1 else f"{base}.{seen[base]}"
+        ids.append(named if named and await tx.shift(named) is not None else natural)
     return ids
 
 
-def _row(shift: Shift, posts: Mapping[str, Post]) -> Row:
-    began, ends = roster.city_wall(shift.from_us), roster.city_wall(shift.to_us)
-    values = {
-        "date": f"{began:%Y-%m-%d}",
-        "post": posts[shift.post].zh if shift.post in posts else shift.post,
-        "person": shift.name or shift.username,
-        "from": f"{began:%H:%M}",
-        "to": f"{ends:%H:%M}",
-        "area": shift.area,
-        "phone": shift.phone_mask if not shift.username else "",
-    }
-    return Row(row=0, entry_id=shift.shift_id, values=values)
+def _id_of_cells(cells: Mapping[str, Any]) -> str:
+    day, began = day_of(cells.get("date")), clock_of(cells.get("from"))
+    post = str(cells.get("post") or "").strip()
+    area = str(cells.get("area") or "").strip()
+    if day is None or began is None or not post:
+        return ""
+    return base_id(post, area, wall_us(day, began))
 
 
 def _text(row: Row, key: str) -> str:

@@ -52,17 +52,6 @@ class ShiftRows(Part):
         row = await self._one("next_shift_change", {"after": to_time(after_us)})
         return None if row is None or row["at"] is None else to_us(row["at"])
 
-    async def next_shift_of(self, post: str, area: str, after_us: int) -> Shift | None:
-        row = await self._one("next_shift_of", {"post": post, "area": area, "after": to_time(after_us)})
-        return None if row is None else struct(Shift, row)
-
-    async def last_shift_of(self, post: str, area: str, before_us: int) -> Shift | None:
-        row = await self._one("last_shift_of", {"post": post, "area": area, "before": to_time(before_us)})
-        return None if row is None else struct(Shift, row)
-
-    async def any_shift(self) -> bool:
-        return await self._one("any_shift") is not None
-
     async def insert_absence(self, absence: Absence) -> None:
         await self._run("insert_absence", params(absence))
 

@@ -88,17 +88,6 @@ class DutyMemory:
         ends = [at for s in self._duty.shifts.values() for at in (s.from_us, s.to_us) if at > after_us]
         return min(ends, default=None)
 
-    async def next_shift_of(self, post: str, area: str, after_us: int) -> Shift | None:
-        found = [s for s in self._duty.shifts.values() if (s.post, s.area) == (post, area) and s.from_us > after_us]
-        return min(found, key=lambda s: (s.from_us, s.shift_id), default=None)
-
-    async def last_shift_of(self, post: str, area: str, before_us: int) -> Shift | None:
-        found = [s for s in self._duty.shifts.values() if (s.post, s.area) == (post, area) and s.to_us <= before_us]
-        return min(found, key=lambda s: (-s.to_us, s.shift_id), default=None)
-
-    async def any_shift(self) -> bool:
-        return bool(self._duty.shifts)
-
     async def insert_absence(self, absence: Absence) -> None:
         self._duty.absences[absence.absence_id] = absence
 

@@ -31,17 +31,6 @@ DELETE FROM duty_shift WHERE shift_id = %(shift_id)s AND rev = %(old_rev)s RETUR
 SELECT least((SELECT min(from_at) FROM duty_shift WHERE from_at > %(after)s),
              (SELECT min(to_at) FROM duty_shift WHERE to_at > %(after)s)) AS at;
 
--- next_shift_of: Who begins next on this post.
-SELECT * FROM duty_shift WHERE post = %(post)s AND area = %(area)s AND from_at > %(after)s
- ORDER BY from_at, shift_id LIMIT 1;
-
--- last_shift_of: Who ended last on this post.
-SELECT * FROM duty_shift WHERE post = %(post)s AND area = %(area)s AND to_at <= %(before)s
- ORDER BY to_at DESC, shift_id LIMIT 1;
-
--- any_shift: Whether there is a roster at all.
-SELECT 1 AS one FROM duty_shift LIMIT 1;
-
 -- insert_absence: Leave.
 INSERT INTO duty_absence (absence_id, username, from_at, to_at, reason)
 VALUES (%(absence_id)s, %(username)s, %(from_at)s, %(to_at)s, %(reason)s);

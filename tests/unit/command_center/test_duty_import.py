@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from datetime import date, time
 from typing import Any
 
+import msgspec
 import pytest
 
 from citybrain_testing.command import DUTY1, START_US
@@ -70,12 +71,68 @@ def test_a_sheet_becomes_shifts_and_the_same_sheet_again_changes_nothing() -> No
 def test_a_second_person_in_the_same_place_keeps_his_own_row() -> None:
     async def story(desk: Desk, target: ShiftTarget) -> None:
         rows = sheet({"person": "duty1"}, {"person": "duty2"})
-        ids = await target.entry_ids(rows)
-        assert ids == ["S-20190810-0800-duty_officer", "S-20190810-0800-duty_officer.2"]
+        ids = target.row_ids([r.values for r in rows])
+        assert ids == ["S-20190810-0800-值班员", "S-20190810-0800-值班员.2"]
         await target.commit(CLERK, rows, reason="双人值守")
         current = await target.current(CLERK, [*ids, "S-nothing"])
         assert {k: r.values["person"] for k, r in current.items()} == {ids[0]: "林晓", ids[1]: "周岚"}
         assert (await target.commit(CLERK, rows, reason="双人值守")).same == 2
+        one = await desk.duty.shift(CLERK, "S-20190810-0800-duty_officer.2")
+        assert one.username == "duty2"
+
+    run(story)
+
+
+def test_words_of_a_file_are_compared_in_the_words_of_the_register() -> None:
+    async def story(desk: Desk, target: ShiftTarget) -> None:
+        lines = [
+            {
+                "date": "2019/8/10",
+                "post": "Duty officer",
+                "person": "duty1",
+                "from": "8:00",
+                "to": "20点",
+                "area": "339900001",
+            },
+            {
+                "date": "2019-08-10",
+                "post": "技术保障",
+                "person": "王工",
+                "from": 0.5,
+                "to": "20:00",
+                "phone": "13912345678",
+            },
+        ]
+        ids = target.row_ids(lines)
+        rows = [Row(row=n, entry_id=i, values=v) for n, (i, v) in enumerate(zip(ids, lines, strict=True), start=2)]
+        await target.commit(CLERK, rows, reason="x")
+        settled = {r.entry_id: r.values for r in await target.settled(rows)}
+        current = {i: r.values for i, r in (await target.current(CLERK, ids)).items()}
+        assert settled[ids[0]] == current[ids[0]]
+        assert settled[ids[1]] == {**current[ids[1]], "phone": "13912345678"}
+        assert target.row_ids([{"date": "gestern"}, {"post": "值班员"}]) == ["row-1", "row-2"]
+
+    run(story)
+
+
+def test_a_number_that_comes_back_masked_is_the_one_that_stands() -> None:
+    async def story(desk: Desk, target: ShiftTarget) -> None:
+        line = {"post": "技术保障", "person": "王工", "phone": "13912345678"}
+        await target.commit(CLERK, sheet(line), reason="x")
+        assert (await target.commit(CLERK, sheet({**line, "phone": "139****5678"}), reason="x")).same == 1
+        assert (await target.commit(CLERK, sheet({**line, "phone": "13800000000"}), reason="x")).changed == 1
+
+    run(story)
+
+
+def test_a_row_that_names_its_shift_changes_that_one_though_its_start_moves() -> None:
+    async def story(desk: Desk, target: ShiftTarget) -> None:
+        await target.commit(CLERK, sheet({}), reason="x")
+        moved = msgspec.structs.replace(sheet({"from": "09:00"})[0], entry_id="S-20190810-0800-duty_officer")
+        done = await target.commit(CLERK, [moved], reason="晚一小时")
+        assert (done.created, done.changed) == (0, 1)
+        plan = await desk.duty.plan(CLERK, START_US, START_US + 48 * HOUR_US)
+        assert [(s.shift_id, s.rev) for s in plan.shifts] == [("S-20190810-0800-duty_officer", 2)]
 
     run(story)
 

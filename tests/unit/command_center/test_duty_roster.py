@@ -410,6 +410,35 @@ def test_a_future_shift_is_swapped_changed_and_deleted_from_its_revision_only() 
     run(story)
 
 
+def test_a_contacts_number_is_kept_when_the_form_gives_back_what_it_showed() -> None:
+    async def story(desk: Desk) -> None:
+        shift_id = await desk.shift("", "tech", 1, 9, name="王工", phone="13912345678")
+        for rev, phone in enumerate(("", "139****5678"), start=1):
+            end_us = START_US + (9 + rev) * H
+            draft = ShiftDraft(post="tech", name="王工", phone=phone, from_us=START_US + H, to_us=end_us)
+            changed = await desk.duty.change_shift(CLERK, shift_id, draft, rev, "延长")
+            assert (changed.to_us, changed.phone_mask) == (end_us, "139****5678")
+        await desk.world.later(2 * 3600)
+        assert (await desk.duty.chain(DUTY1, "339900", clear=True)).chain[0].phone == "13912345678"
+        other = ShiftDraft(post="tech", name="李工", phone="139****5678", from_us=START_US, to_us=START_US + H)
+        with pytest.raises(Invalid, match="telephone"):
+            await desk.duty.add_shift(CLERK, other, "")
+
+    run(story)
+
+
+def test_a_district_without_a_roster_is_told_so_in_words_that_stay() -> None:
+    async def story(desk: Desk) -> None:
+        await desk.duty.show()
+        first = desk.world.changes[-1].data["gaps"]
+        assert first[0]["text_zh"] == "值班员无人在岗：未排班"
+        await desk.world.later(3600)
+        await desk.duty.show()
+        assert desk.world.changes[-1].data["gaps"] == first  # a banner that changes each minute is noise
+
+    run(story)
+
+
 def test_a_post_with_shifts_ahead_cannot_go_and_codes_and_steps_are_given_once() -> None:
     async def story(desk: Desk) -> None:
         await desk.shift("duty1", "tech", 1, 8)
