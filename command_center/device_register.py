@@ -157,17 +157,22 @@ class RegisterService:
     async def _flush(self, actor: str) -> int:
         waiting = sorted(await self._register.unappended(), key=lambda change: change.revision)
         for change in waiting:
+            turned = self._turned(change)  # before it is in the log: whoever follows that shares our registry
             await self._append.append([registry_control(change, actor)])
             await self._register.mark_appended(change.revision)
-            before = {d.device_id: self._registry.devices.get(d.device_id) for d in change.devices}
             self._registry.apply(change)
-            turned = [
-                d.device_id for d in change.devices if (known := before[d.device_id]) and known.enabled != d.enabled
-            ]
-            if turned or change.removed:
-                self._changed([*turned, *change.removed])
+            if turned:
+                self._changed(turned)
             log.info("registry_appended", revision=change.revision, devices=len(change.devices))
         return len(waiting)
+
+    def _turned(self, change: RegistryData) -> list[str]:
+        """Devices that go or that may connect no more, or again."""
+        known = self._registry.devices
+        return [
+            *(d.device_id for d in change.devices if d.device_id in known and known[d.device_id].enabled != d.enabled),
+            *change.removed,
+        ]
 
 
 SYSTEM_NAME = "system"

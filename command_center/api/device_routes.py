@@ -75,7 +75,7 @@ async def device(request: Request, device_id: str) -> Response:
 
 @router.post("/devices", status_code=201)
 async def add_device(request: Request, document: Annotated[dict[str, Any], Body()]) -> Response:
-    """Register a device. The answer shows its credential once; only a hash of it is kept."""
+    """Register a device, or change one, which keeps its credential. The answer shows a new credential once; only a hash is kept."""
     actor = only(request, "register a device", Role.ADMIN, Role.VENDOR)
     if not actor.has(Role.ADMIN):
         document = {**document, "vendor": actor.vendor}
