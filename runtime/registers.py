@@ -58,6 +58,9 @@ class Registers:
             raise Invalid("; ".join(wrong))
         return devices
 
+    def children(self, actor: Actor, device_id: str) -> list[Device]:
+        return self._service.children(actor, device_id)
+
     async def set_thresholds(
         self, actor: Actor, device_id: str, prop: str, thresholds: Mapping[str, Any], *, source: str, approver: str
     ) -> int:

@@ -62,6 +62,10 @@ class Registers(Protocol):
         """
         ...
 
+    def children(self, actor: Actor, device_id: str) -> list[Device]:
+        """The devices that a gateway speaks for. Raises Forbidden, NotFound."""
+        ...
+
     async def set_thresholds(
         self,
         actor: Actor,

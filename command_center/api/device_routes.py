@@ -92,6 +92,13 @@ async def import_devices(request: Request, body: DeviceImport) -> Response:
     return reply({"revision": revision, "credentials": credentials}, 201, {"Cache-Control": "no-store"})
 
 
+@router.get("/devices/{device_id}/children")
+async def children(request: Request, device_id: str) -> Response:
+    """The devices that a gateway speaks for (`up/gw/telemetry`). One is unbound by registering it with `gateway` empty."""
+    found = _registers(request).children(actor_of(request), device_id)
+    return page([device_json(deps_of(request), device) for device in found])
+
+
 @router.put("/devices/{device_id}/thresholds")
 async def set_thresholds(request: Request, device_id: str, body: Thresholds) -> Response:
     """Change a threshold: author (who asks) and approver are two people, and the source document is named."""
