@@ -68,11 +68,30 @@ class RegisterService:
 
         Raises Forbidden (a vendor registers its own only), Invalid.
         """
+        device = self._allowed(actor, device)
+        self._check_gateways([device], own_firm_only=not actor.has(Role.ADMIN))
+        return await self._save(actor, device, approver="", reason="register")
+
+    async def save_rows(self, actor: Actor, devices: Sequence[Device], *, reason: str) -> int:
+        """Rows of a file: new devices and changed ones, all or none, each as `save_device` would take it. Returns the revision.
+
+        Raises Forbidden, Invalid.
+        """
+        listed = [self._allowed(actor, device) for device in devices]
+        self._check_gateways(listed, own_firm_only=not actor.has(Role.ADMIN))
+        async with self._lock:
+            change = await self._register.upsert(listed, author=actor.username, approver="", reason=reason)
+            await self._flush(actor.username)
+        return change.revision
+
+    def _allowed(self, actor: Actor, device: Device) -> Device:
+        """The device as this actor may register it. Raises Forbidden, Invalid."""
         require(actor, Action.REGISTER_DEVICE, area=device.area)
         check_device(device)
         known = self._registry.devices.get(device.device_id)
+        if known is not None:
+            require(actor, Action.REGISTER_DEVICE, area=known.area)  # nobody draws a device out of another's area
         admin = actor.has(Role.ADMIN)
-        self._check_gateways([device], own_firm_only=not admin)
         foreign = device.vendor != actor.vendor or (known is not None and known.vendor != actor.vendor)
         if foreign and not admin:
             raise Forbidden(actor.username, f"register {device.device_id}", "vendors register their own devices")
@@ -81,10 +100,10 @@ class RegisterService:
                 actor.username, f"change {', '.join(names)} of {device.device_id}", "an administrator does that"
             )
         if known is not None:
-            device = msgspec.structs.replace(device, thresholds=known.thresholds)
-        elif not admin:
-            device = msgspec.structs.replace(device, thresholds={})  # a vendor does not decide when the city alarms
-        return await self._save(actor, device, approver="", reason="register")
+            return msgspec.structs.replace(device, thresholds=known.thresholds)
+        if not admin:
+            return msgspec.structs.replace(device, thresholds={})  # a vendor does not decide when the city alarms
+        return device
 
     async def save_devices(self, actor: Actor, devices: list[Device], *, reason: str) -> int:
         """Many at once, with their thresholds: import by an administrator. Returns the new revision."""

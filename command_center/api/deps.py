@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from command_center.device_access import DeviceAccess
 from command_center.device_care.service import DeviceCare
+from command_center.device_target import DeviceTarget
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
 from devices.clock import Clock
@@ -137,6 +138,7 @@ class ApiDeps:
     registers: Registers | None = None
     device_access: DeviceAccess | None = None
     device_care: DeviceCare | None = None
+    device_target: DeviceTarget | None = None  # for the import wizard
     broker_door: BrokerDoor | None = None
     broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None

@@ -20,6 +20,7 @@ from command_center.deadlines import OnDuty
 from command_center.device_access import DeviceAccess
 from command_center.device_care.service import DeviceCare
 from command_center.device_register import RegisterService
+from command_center.device_target import DeviceTarget
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
 from command_center.picture import PictureFollower, past_event
@@ -261,6 +262,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         registers=Registers(rooms.registers, rooms.access),
         device_access=rooms.access,
         device_care=rooms.care,
+        device_target=DeviceTarget(rooms.registers, rooms.access, rooms.centre.env.registry),
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,
         layers=StaticLayers(settings.data_dir / "layers"),

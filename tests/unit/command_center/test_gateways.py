@@ -57,8 +57,8 @@ def test_a_binding_that_cannot_work_is_refused_with_its_reason(device: Device, w
 
 def test_two_gateways_cannot_be_bound_in_a_circle_not_even_in_one_import() -> None:
     async def work(world: DevicesWorld) -> None:
+        pair = [gateway("gw-8", gateway="gw-9"), gateway("gw-9", gateway="gw-8")]
         with pytest.raises(Invalid, match="cannot be a gateway"):
-            pair = [gateway("gw-8", gateway="gw-9"), gateway("gw-9", gateway="gw-8")]
             await world.registers.import_devices(ADMIN, pair, reason="import")
         both = [gateway("gw-8"), gauge("wl-8", gateway="gw-8")]
         await world.registers.import_devices(ADMIN, both, reason="a gateway and its child come together")
