@@ -474,6 +474,9 @@ class FakeHistory:
 
 
 class FakeRegisters:
+    def children(self, actor: Actor, device_id: str) -> list[Device]:
+        return []
+
     async def add_device(self, actor: Actor, document: Mapping[str, Any]) -> tuple[Device, str]:
         return msgspec.convert(dict(document), Device), "shown-once"
 

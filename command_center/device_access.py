@@ -133,6 +133,10 @@ class DeviceAccess:
         self._door.changed(secrets)
         return passwords
 
+    async def has_password(self, device_id: str) -> bool:
+        async with self._store.read() as tx:
+            return await tx.device_password_since(device_id) is not None
+
     async def revoke(self, actor: Actor, device_id: str, *, reason: str) -> AccessState:
         """Password and certificates end; a live connection by password is cut, one by certificate may do nothing more.
 

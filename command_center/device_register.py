@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -16,12 +16,13 @@ import structlog
 
 from command_center.authority import Action, require
 from command_center.device_care.model import Maintenance
-from command_center.device_rights import device_for
+from command_center.device_rights import device_for, sees
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.model import Actor, Role, User
 from command_center.ports import Append, DeviceRegister
 from devices.credentials import DEVICE_ID
 from devices.documents import threshold_problems
+from devices.models import load_models
 from devices.registry import Device, Registry, RegistryData
 from gis.points import check_lonlat
 from stream.records import ControlBody, control
@@ -54,6 +55,7 @@ class RegisterService:
         """`changed` is told which devices may have been disabled, brought back or removed: the broker must learn of it."""
         self._register, self._append, self._registry, self._people = register, append, registry, people
         self._changed = changed
+        self._models = load_models()
         self._lock = asyncio.Lock()  # revisions reach the log in their order
 
     async def flush(self) -> int:
@@ -66,9 +68,29 @@ class RegisterService:
 
         Raises Forbidden (a vendor registers its own only), Invalid.
         """
+        device = self._allowed(actor, device)
+        self._check_gateways([device], own_firm_only=not actor.has(Role.ADMIN))
+        return await self._save(actor, device, approver="", reason="register")
+
+    async def save_rows(self, actor: Actor, devices: Sequence[Device], *, reason: str) -> int:
+        """Rows of a file: new devices and changed ones, all or none, each as `save_device` would take it. Returns the revision.
+
+        Raises Forbidden, Invalid.
+        """
+        listed = [self._allowed(actor, device) for device in devices]
+        self._check_gateways(listed, own_firm_only=not actor.has(Role.ADMIN))
+        async with self._lock:
+            change = await self._register.upsert(listed, author=actor.username, approver="", reason=reason)
+            await self._flush(actor.username)
+        return change.revision
+
+    def _allowed(self, actor: Actor, device: Device) -> Device:
+        """The device as this actor may register it. Raises Forbidden, Invalid."""
         require(actor, Action.REGISTER_DEVICE, area=device.area)
         check_device(device)
         known = self._registry.devices.get(device.device_id)
+        if known is not None:
+            require(actor, Action.REGISTER_DEVICE, area=known.area)  # nobody draws a device out of another's area
         admin = actor.has(Role.ADMIN)
         foreign = device.vendor != actor.vendor or (known is not None and known.vendor != actor.vendor)
         if foreign and not admin:
@@ -78,10 +100,10 @@ class RegisterService:
                 actor.username, f"change {', '.join(names)} of {device.device_id}", "an administrator does that"
             )
         if known is not None:
-            device = msgspec.structs.replace(device, thresholds=known.thresholds)
-        elif not admin:
-            device = msgspec.structs.replace(device, thresholds={})  # a vendor does not decide when the city alarms
-        return await self._save(actor, device, approver="", reason="register")
+            return msgspec.structs.replace(device, thresholds=known.thresholds)
+        if not admin:
+            return msgspec.structs.replace(device, thresholds={})  # a vendor does not decide when the city alarms
+        return device
 
     async def save_devices(self, actor: Actor, devices: list[Device], *, reason: str) -> int:
         """Many at once, with their thresholds: import by an administrator. Returns the new revision."""
@@ -91,6 +113,7 @@ class RegisterService:
         for device in devices:
             require(actor, Action.REGISTER_DEVICE, area=device.area)
             check_device(device)
+        self._check_gateways(devices)
         async with self._lock:
             change = await self._register.upsert(devices, author=actor.username, approver="", reason=reason)
             await self._flush(actor.username)
@@ -138,6 +161,37 @@ class RegisterService:
             await self._flush(actor.username)
         return change.revision
 
+    def children(self, actor: Actor, device_id: str) -> list[Device]:
+        """The devices that a gateway speaks for, by id. Raises Forbidden, NotFound."""
+        gateway = device_for(actor, Action.READ_CARE, self._registry, device_id)
+        bound = [d for d in self._registry.devices.values() if d.gateway == gateway.device_id]
+        return sorted((d for d in bound if sees(actor, Action.READ_CARE, d)), key=lambda d: d.device_id)
+
+    def _check_gateways(self, devices: Sequence[Device], *, own_firm_only: bool = False) -> None:
+        """What ingest will believe (a gateway speaks for the devices that are bound to it) must be possible: the gateway is
+        there, of a model that can, and not bound to another itself, so there is no circle. Raises Invalid naming each."""
+        fresh = {device.device_id: device for device in devices}
+        speaking = {d.gateway for d in self._registry.devices.values() if d.gateway and d.device_id not in fresh}
+        speaking |= {d.gateway for d in devices if d.gateway}
+        wrong = []
+        for device in devices:
+            known = self._registry.devices.get(device.device_id)
+            model = self._models.get(device.model)
+            if device.device_id in speaking and (device.gateway or model is None or not model.gateway):
+                why = f"is bound to {device.gateway} itself" if device.gateway else f"{device.model} is no gateway"
+                wrong.append(f"{device.device_id}: devices are bound to it as their gateway, but it {why}")
+            if not device.gateway or (known is not None and known.gateway == device.gateway):
+                continue
+            gateway = fresh.get(device.gateway) or self._registry.devices.get(device.gateway)
+            if gateway is None:
+                wrong.append(f"{device.device_id}: gateway {device.gateway!r} is not registered")
+            elif gateway.gateway or not (model := self._models.get(gateway.model)) or not model.gateway:
+                wrong.append(f"{device.device_id}: {device.gateway} cannot be a gateway (model {gateway.model})")
+            elif own_firm_only and gateway.vendor != device.vendor:
+                wrong.append(f"{device.device_id}: gateway {device.gateway!r} is another firm's")
+        if wrong:
+            raise Invalid("; ".join(dict.fromkeys(wrong)))
+
     async def set_maintenance(self, actor: Actor, device_id: str, window: Maintenance | None, *, reason: str) -> None:
         """A window in which the rules leave a device's samples out (`attributes.maintenance`), or its end. Raises Forbidden,
         NotFound."""
@@ -157,17 +211,22 @@ class RegisterService:
     async def _flush(self, actor: str) -> int:
         waiting = sorted(await self._register.unappended(), key=lambda change: change.revision)
         for change in waiting:
+            turned = self._turned(change)  # before it is in the log: whoever follows that shares our registry
             await self._append.append([registry_control(change, actor)])
             await self._register.mark_appended(change.revision)
-            before = {d.device_id: self._registry.devices.get(d.device_id) for d in change.devices}
             self._registry.apply(change)
-            turned = [
-                d.device_id for d in change.devices if (known := before[d.device_id]) and known.enabled != d.enabled
-            ]
-            if turned or change.removed:
-                self._changed([*turned, *change.removed])
+            if turned:
+                self._changed(turned)
             log.info("registry_appended", revision=change.revision, devices=len(change.devices))
         return len(waiting)
+
+    def _turned(self, change: RegistryData) -> list[str]:
+        """Devices that go or that may connect no more, or again."""
+        known = self._registry.devices
+        return [
+            *(d.device_id for d in change.devices if d.device_id in known and known[d.device_id].enabled != d.enabled),
+            *change.removed,
+        ]
 
 
 SYSTEM_NAME = "system"

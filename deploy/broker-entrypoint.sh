@@ -4,13 +4,14 @@
 set -eu
 folder=/mosquitto/credentials
 chown mosquitto:mosquitto "$folder" /mosquitto/data /mosquitto/log
-until [ -s "$folder/password_file" ] && [ -s "$folder/acl_file" ]; do sleep 1; done
+# The listener for certificates needs its files too; the password file is written last.
+until [ -s "$folder/devices-revoked.pem" ] && [ -s "$folder/acl_file" ] && [ -s "$folder/password_file" ]; do sleep 1; done
 
 /usr/sbin/mosquitto -c /mosquitto/config/mosquitto.conf &
 broker=$!
 trap 'kill -TERM "$broker"' TERM INT
 
-stamp() { stat -c '%Y %s %i' "$folder/password_file" "$folder/acl_file"; }
+stamp() { stat -c '%Y %s %i' "$folder/password_file" "$folder/acl_file" "$folder/devices-revoked.pem"; }
 seen=$(stamp)
 while kill -0 "$broker" 2>/dev/null; do
     sleep 1 &

@@ -56,6 +56,7 @@ class DeviceModel(msgspec.Struct, frozen=True, kw_only=True):
     late_allowed_s: float = 300.0  # how long rules wait for stragglers
     max_gap: float = 3.0  # a longer silence breaks a duration condition
     no_data_after: float = 3.0  # then the overlay NO_DATA
+    gateway: bool = False  # whether it may speak for devices that are bound to it
     source: str = ""
 
     def properties_of(self, device: Device) -> list[ObservedProperty]:
@@ -112,6 +113,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     late_allowed_s: float = 300.0
     max_gap: float = 3.0
     no_data_after: float = 3.0
+    gateway: bool = False
 
 
 def parse_model(text: str, *, file: str = "<text>") -> DeviceModel:
@@ -141,6 +143,7 @@ def parse_model(text: str, *, file: str = "<text>") -> DeviceModel:
         late_allowed_s=document.late_allowed_s,
         max_gap=document.max_gap,
         no_data_after=document.no_data_after,
+        gateway=document.gateway,
         source=document.source,
     )
 

@@ -24,12 +24,17 @@ class Registers:
         self._models = load_models()
 
     async def add_device(self, actor: Actor, document: Mapping[str, Any]) -> tuple[Device, str]:
-        """The device and its password. Raises Invalid naming every wrong field, Forbidden."""
+        """The device and its password; "" where it had one and keeps it: a corrected name must not cut a device off.
+
+        Raises Invalid naming every wrong field, Forbidden.
+        """
         try:
             device = parse_device(dict(document), self._models)
         except DeviceWrong as error:
             raise Invalid(str(error)) from error
         saved = await self._service.save_device(actor, device)
+        if await self._access.has_password(saved.device_id):
+            return saved, ""
         issued = await self._access.issue_new(actor, [saved.device_id], reason="register")
         return saved, issued.get(saved.device_id, "")
 
@@ -52,6 +57,9 @@ class Registers:
         if wrong:
             raise Invalid("; ".join(wrong))
         return devices
+
+    def children(self, actor: Actor, device_id: str) -> list[Device]:
+        return self._service.children(actor, device_id)
 
     async def set_thresholds(
         self, actor: Actor, device_id: str, prop: str, thresholds: Mapping[str, Any], *, source: str, approver: str

@@ -75,7 +75,7 @@ async def device(request: Request, device_id: str) -> Response:
 
 @router.post("/devices", status_code=201)
 async def add_device(request: Request, document: Annotated[dict[str, Any], Body()]) -> Response:
-    """Register a device. The answer shows its credential once; only a hash of it is kept."""
+    """Register a device, or change one, which keeps its credential. The answer shows a new credential once; only a hash is kept."""
     actor = only(request, "register a device", Role.ADMIN, Role.VENDOR)
     if not actor.has(Role.ADMIN):
         document = {**document, "vendor": actor.vendor}
@@ -90,6 +90,13 @@ async def import_devices(request: Request, body: DeviceImport) -> Response:
     actor = only(request, "import devices", Role.ADMIN)
     revision, credentials = await _registers(request).import_devices(actor, body.devices, reason=body.reason)
     return reply({"revision": revision, "credentials": credentials}, 201, {"Cache-Control": "no-store"})
+
+
+@router.get("/devices/{device_id}/children")
+async def children(request: Request, device_id: str) -> Response:
+    """The devices that a gateway speaks for (`up/gw/telemetry`). One is unbound by registering it with `gateway` empty."""
+    found = _registers(request).children(actor_of(request), device_id)
+    return page([device_json(deps_of(request), device) for device in found])
 
 
 @router.put("/devices/{device_id}/thresholds")

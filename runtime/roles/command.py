@@ -23,6 +23,8 @@ from command_center.device_care.service import DeviceCare
 from command_center.device_register import RegisterService
 from command_center.duty.service import DutyService
 from command_center.errors import NotFound, Unavailable
+from command_center.device_target import DeviceTarget
+from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
 from command_center.model import Actor
 from command_center.outbox import Outbox, Sender, Sink, sink_for
@@ -304,6 +306,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         registers=Registers(rooms.registers, rooms.access),
         device_access=rooms.access,
         device_care=rooms.care,
+        device_target=DeviceTarget(rooms.registers, rooms.access, rooms.centre.env.registry),
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,
         entries=rooms.entries,

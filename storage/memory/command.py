@@ -86,6 +86,7 @@ class MemoryStore:
         self._state = _State()
         self._lock = asyncio.Lock()
         self.down = False
+        self.device_facts = self._state.care.facts  # what the observation side has counted: a test puts it down
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:
