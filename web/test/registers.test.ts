@@ -84,9 +84,8 @@ describe("an entry in the list", () => {
   });
 
   it("lacks somebody who answers for it only where the kind asks for one", () => {
-    expect(lacksResponsible(PLANT, { values: {} })).toBe(true);
-    expect(lacksResponsible(PLANT, { values: VALUES })).toBe(false);
-    expect(lacksResponsible([field("name")], { values: {} })).toBe(false);
+    const lacks = (group: string, fields: Field[], values: object): boolean => lacksResponsible({ group, fields }, { values: { ...values } });
+    expect([lacks("risk", PLANT, {}), lacks("risk", PLANT, VALUES), lacks("area", PLANT, {}), lacks("risk", [field("name")], {})]).toEqual([true, false, false, false]);
   });
 
   it("is verified when the server says so; never, where nobody ever looked", () => {

@@ -53,6 +53,7 @@ export function Editor({ office, registers, kind, entry, onSaved }: EditorProps)
   const [base, setBase] = useState(entry);
   const [row, setRow] = useState<FormRow>(() => rowToForm(kind.fields, entry?.values ?? {}));
   const [where, setWhere] = useState(() => whereOf(entry));
+  const [areaChosen, setAreaChosen] = useState(false);
   const [reason, setReason] = useState("");
   const [errors, setErrors] = useState<ReadonlyMap<string, string>>(new Map());
   const [summary, setSummary] = useState("");
@@ -76,7 +77,10 @@ export function Editor({ office, registers, kind, entry, onSaved }: EditorProps)
     setDirty(true);
   };
   const place = (change: Partial<Where>): void => {
-    setWhere((now) => ({ ...now, ...change }));
+    if (change.area !== undefined) setAreaChosen(change.area !== "");
+    // Another position may lie in another area: unless the clerk chose one, the server finds it anew.
+    const area = change.area ?? (areaChosen || change.lon === undefined || change.entry_id !== undefined ? undefined : "");
+    setWhere((now) => ({ ...now, ...change, ...(area === undefined ? {} : { area }) }));
     setErrors((now) => new Map([...now].filter(([at]) => !(at in change) && at !== "position")));
     setDirty(true);
   };
@@ -117,7 +121,9 @@ export function Editor({ office, registers, kind, entry, onSaved }: EditorProps)
     } catch (error) {
       const told = isConflict(error) && base !== null ? await confront(values, error).then(() => true, () => false) : false;
       if (told) return;
-      const refusal = refusalOf(error, [...kind.fields.map((field) => field.key), "area", "lon", "lat", "entry_id", "reason"]);
+      const refusal = refusalOf(error, [...kind.fields.map((field) => field.key), "area", "lon", "lat", "position", "geometry", "entry_id", "reason"]);
+      const position = refusal.fields.get("position") ?? refusal.fields.get("geometry");
+      if (position !== undefined) refusal.fields.set("lon", position);
       show(refusal.fields, [refusal.summary, ...refusal.other].join("\n"));
     } finally {
       setBusy(false);
@@ -170,6 +176,7 @@ export function Editor({ office, registers, kind, entry, onSaved }: EditorProps)
   };
   const context = { registers, areas: office.areas, errors, onClear: base === null || !mayReadClear(office.user) ? undefined : clear };
   const draft = useMemo(() => ({ lon: degrees(where.lon, 180), lat: degrees(where.lat, 90), pan: true }), [where.lon, where.lat]);
+  const old = useMemo(() => (base === null ? [] : [{ id: base.entry_id, name: base.name, lon: base.lon, lat: base.lat, colour: "", geometry: base.geometry ?? null }]), [base]);
   const title = base === null ? t("reg.newOf", { x: own(kind.zh, kind.en) }) : t("reg.editOf", { x: base.name });
   return (
     <section class={kind.located === "no" ? "editor plain" : "editor"} aria-label={title}>
@@ -224,7 +231,7 @@ export function Editor({ office, registers, kind, entry, onSaved }: EditorProps)
         {kind.located === "no" ? null : (
           <>
             <p class="hint">{t("reg.placeHint")}</p>
-            <MapPane office={office} draft={draft} onPlace={(lon, lat) => place({ lon: lon.toFixed(6), lat: lat.toFixed(6) })} />
+            <MapPane office={office} entries={old} draft={draft} onPlace={(lon, lat) => place({ lon: lon.toFixed(6), lat: lat.toFixed(6) })} />
           </>
         )}
       </aside>
@@ -274,7 +281,7 @@ function PlaceFields({ where, errors, registers, onPlace }: { where: Where; erro
           placeholder={t("reg.findAddressHint")}
           onChange={(option) => {
             const place = places.current.get(option?.value ?? "");
-            if (place !== undefined) onPlace({ lon: place.lon.toFixed(6), lat: place.lat.toFixed(6), ...(where.area === "" && place.area !== "" ? { area: place.area } : {}) });
+            if (place !== undefined) onPlace({ lon: place.lon.toFixed(6), lat: place.lat.toFixed(6), });
           }}
         />
       </Labelled>

@@ -17,7 +17,7 @@ import { dayOf, GradeOf, isChecked, Missing, Verified } from "./marks";
 import { Menu } from "./Menu";
 import { go } from "./route";
 import type { Entry, Field, Kind } from "./types";
-import { gradeField, gradeOf, isVerified, lacksResponsible, responsibleFields, shownValue } from "./values";
+import { gradeField, gradeOf, isVerified, lacksResponsible, needsResponsible, responsibleFields, shownValue } from "./values";
 
 export const FORMATS = ["xlsx", "csv", "geojson", "gpkg", "shp.zip", "yaml"] as const;
 const SEARCH_WAIT_MS = 250;
@@ -55,8 +55,9 @@ export function columnsFor(kind: Kind, keys: readonly string[], registers: Regis
   const words = (field: Field, entry: Entry): string => shownValue(field, entry.values[field.key], lang, registers.nameOf);
   const columns: Column<Entry>[] = [
     { key: "_name", title: t("reg.name"), width: "minmax(11rem, 1.5fr)", value: (entry) => entry.name, hint: (entry) => `${entry.name} · ${entry.entry_id}`, cell: (entry) => <strong class="name">{entry.name}</strong> },
-    { key: "_area", title: t("reg.area"), width: "minmax(8rem, 0.8fr)", value: (entry) => entry.area, hint: (entry) => entry.area, cell: (entry) => entry.area_name },
   ];
+  // An area lies in itself: its name stands there already.
+  if (kind.group !== "area") columns.push({ key: "_area", title: t("reg.area"), width: "minmax(8rem, 0.8fr)", value: (entry) => entry.area, hint: (entry) => entry.area, cell: (entry) => entry.area_name });
   const checked: Column<Entry> = { key: "_verified", title: t("reg.verification"), width: "10rem", value: (entry) => entry.verified_us ?? 0, cell: (entry) => <Verified entry={entry} /> };
   const after = keys.includes(first ?? "") ? first : keys.includes(grade ?? "") ? grade : undefined; // what is asked about first stands first
   if (isChecked(kind) && after === undefined) columns.push(checked);
@@ -71,7 +72,7 @@ export function columnsFor(kind: Kind, keys: readonly string[], registers: Regis
       width: key === grade ? "7.5rem" : numeric ? "minmax(7.5rem, 0.7fr)" : "minmax(8rem, 1fr)",
       value: (entry) => (numeric ? ((entry.values[key] as number | undefined) ?? null) : words(field, entry)),
       hint: (entry) => words(field, entry),
-      cell: (entry) => (key === grade ? <GradeOf kind={kind} entry={entry} brief /> : key === first && lacksResponsible(kind.fields, entry) ? <Missing kind={kind} entry={entry} /> : words(field, entry)),
+      cell: (entry) => (key === grade ? <GradeOf kind={kind} entry={entry} brief /> : key === first && lacksResponsible(kind, entry) ? <Missing kind={kind} entry={entry} /> : words(field, entry)),
     });
     if (isChecked(kind) && key === after) columns.push(checked);
   }
@@ -98,11 +99,11 @@ export function List({ office, registers, kind, id, names }: ListProps) {
   const [keys, setKeys] = useState(() => columnsOf(kind.kind, kind.fields));
   const search = useRef<HTMLInputElement>(null);
   const list = useList(registers, kind.kind, q.trim(), area, unverified, again);
-  const rows = useMemo(() => (missing ? list.entries.filter((entry) => lacksResponsible(kind.fields, entry)) : list.entries), [list.entries, missing, kind]);
-  const marks = useMemo(() => rows.map((entry) => ({ id: entry.entry_id, name: entry.name, lon: entry.lon, lat: entry.lat, colour: gradeOf(kind.fields, entry)?.colour ?? "", geometry: entry.geometry ?? null })), [rows, kind]);
+  const rows = useMemo(() => (missing ? list.entries.filter((entry) => lacksResponsible(kind, entry)) : list.entries), [list.entries, missing, kind]);
+  const marks = useMemo(() => rows.map((entry) => ({ id: entry.entry_id, name: entry.name, lon: entry.lon, lat: entry.lat, colour: gradeOf(kind.fields, entry)?.colour ?? "", geometry: kind.group === "area" && entry.entry_id !== id ? null : (entry.geometry ?? null) })), [rows, kind, kind.group === "area" ? id : ""]);
   const columns = useMemo(() => columnsFor(kind, keys, registers), [kind, keys, names]);
   const unchecked = useMemo(() => list.entries.filter((entry) => !isVerified(entry)).length, [list.entries]);
-  const lacking = useMemo(() => list.entries.filter((entry) => lacksResponsible(kind.fields, entry)).length, [list.entries, kind]);
+  const lacking = useMemo(() => list.entries.filter((entry) => lacksResponsible(kind, entry)).length, [list.entries, kind]);
 
   const select = useCallback((entry: string) => go({ kind: kind.kind, id: entry }, true), [kind]);
   const edit = (entry: Entry): void => {
@@ -159,7 +160,7 @@ export function List({ office, registers, kind, id, names }: ListProps) {
               {t("reg.unverified")} {unverified ? "" : <b>{unchecked}</b>}
             </Toggle>
           ) : null}
-          {responsibleFields(kind.fields).length > 0 ? (
+          {needsResponsible(kind) ? (
             <Toggle on={missing} onChange={setMissing} testid="filter-missing">
               {t("reg.noResponsible")} <b>{lacking}</b>
             </Toggle>

@@ -49,7 +49,7 @@ export function MapPane({ office, entries, selected, area, onPick, onPlace, draf
   return (
     <div class={onPlace === undefined ? "register-map" : "register-map placing"} data-testid="register-map" data-count={entries?.length ?? preview?.length ?? 0} data-selected={selected ?? ""}>
       <div class="map-target" ref={target} />
-      <button type="button" class="button small map-fit" onClick={() => (entries === undefined ? map.current?.fitHome() : map.current?.fitEntries())}>
+      <button type="button" class="button small map-fit" onClick={() => (entries === undefined || entries.length === 0 ? map.current?.fitHome() : map.current?.fitEntries())}>
         {t("reg.mapAll")}
       </button>
       <span class="map-credit">{t("reg.mapCredit")}</span>

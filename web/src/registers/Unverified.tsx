@@ -54,6 +54,11 @@ export function Unverified({ office, registers, names }: { office: Office; regis
     const id = field === undefined ? undefined : line.entry.values[field.key];
     return typeof id === "string" && field !== undefined ? (field.type === "ref" ? registers.nameOf(field.ref ?? "", id) : id) : "";
   };
+  /** Masked; the details show it in clear. */
+  const phone = (line: Line): string => {
+    const field = line.kind.fields.find((candidate) => candidate.type === "phone");
+    return field === undefined ? "" : String(line.entry.values[field.key] ?? "");
+  };
   const shown = useMemo(() => {
     const wanted = words.trim().toLowerCase();
     return open.filter((line) => (only === "" || line.kind.kind === only) && (wanted === "" || `${line.entry.name} ${line.entry.entry_id} ${person(line)}`.toLowerCase().includes(wanted)));
@@ -77,7 +82,8 @@ export function Unverified({ office, registers, names }: { office: Office; regis
       { key: "kind", title: t("reg.kind"), width: "9rem", value: (line) => own(line.kind.zh, line.kind.en), cell: (line) => own(line.kind.zh, line.kind.en) },
       { key: "name", title: t("reg.name"), width: "minmax(12rem, 1.4fr)", value: (line) => line.entry.name, cell: (line) => <strong class="name">{line.entry.name}</strong> },
       { key: "area", title: t("reg.area"), width: "minmax(8rem, 1fr)", value: (line) => line.entry.area, cell: (line) => line.entry.area_name },
-      { key: "person", title: t("reg.responsible"), width: "minmax(8rem, 1fr)", value: person, cell: (line) => (lacksResponsible(line.kind.fields, line.entry) ? <Missing kind={line.kind} entry={line.entry} /> : person(line)) },
+      { key: "person", title: t("reg.responsible"), width: "minmax(8rem, 1fr)", value: person, cell: (line) => (lacksResponsible(line.kind, line.entry) ? <Missing kind={line.kind} entry={line.entry} /> : person(line)) },
+      { key: "phone", title: t("reg.phone"), width: "minmax(8rem, 0.9fr)", value: phone, cell: phone },
       { key: "last", title: t("reg.lastVerified"), width: "10rem", value: (line) => line.entry.verified_us ?? 0, cell: (line) => <Verified entry={line.entry} /> },
       {
         key: "do",
@@ -123,19 +129,17 @@ export function Unverified({ office, registers, names }: { office: Office; regis
         <p class="list-note">{t("reg.unverifiedHelp")}</p>
         <div class="list-filters">
           <input type="search" value={words} placeholder={t("reg.filter")} aria-label={t("reg.filter")} data-testid="search" onInput={(event) => setWords(event.currentTarget.value)} />
-          <AreaPicker areas={office.areas} value={area} onChange={setArea} testid="area-filter" placeholder={t("reg.allAreas")} />
-        </div>
-        <div class="list-filters">
-          <div class="chips" role="group" aria-label={t("reg.kinds")}>
-            <button type="button" class={only === "" ? "toggle on" : "toggle"} aria-pressed={only === ""} onClick={() => setOnly("")}>
-              {t("reg.allKinds")} <b>{open.length}</b>
-            </button>
+          <select value={only} aria-label={t("reg.kinds")} data-testid="kind-filter" onChange={(event) => setOnly(event.currentTarget.value)}>
+            <option value="">
+              {t("reg.allKinds")} ({open.length})
+            </option>
             {counts.map(([kind, count]) => (
-              <button key={kind.kind} type="button" class={only === kind.kind ? "toggle on" : "toggle"} aria-pressed={only === kind.kind} onClick={() => setOnly(only === kind.kind ? "" : kind.kind)}>
-                {own(kind.zh, kind.en)} <b>{count}</b>
-              </button>
+              <option key={kind.kind} value={kind.kind}>
+                {own(kind.zh, kind.en)} ({count})
+              </option>
             ))}
-          </div>
+          </select>
+          <AreaPicker areas={office.areas} value={area} onChange={setArea} testid="area-filter" placeholder={t("reg.allAreas")} />
         </div>
         {problem === "" ? null : <p class="failure">{problem}</p>}
         <div class="list-table">

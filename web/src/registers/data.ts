@@ -1,11 +1,13 @@
 /** What the page knows of the registers: kinds, lists that arrive page by page, the names behind references. */
 
+import { newKey } from "../core/api";
 import type { Api } from "../core/api";
 import type { Device } from "../core/types";
 import type { Option } from "../office/Combo";
 import type { DryRun, Entry, EntryList, Kind, Place, Values } from "./types";
 
 const PAGE = 500;
+const DRY_RUN_MS = 120_000; // a hundred thousand rows are read anew
 const DEVICE_REFS = ["device", "camera"];
 
 export interface Query {
@@ -108,8 +110,13 @@ export class Registers {
     return this.api.get<{ items: Place[] }>(`/api/v1/addresses?${parts}`).then((answer) => answer.items);
   }
 
-  dryRun(id: string, change: { columns?: Record<string, string | null>; crs?: string; sheet?: string } = {}): Promise<DryRun> {
-    return this.api.put<DryRun>(`/api/v1/imports/${encodeURIComponent(id)}`, change);
+  /** The dry run again, against what stands now. */
+  dryRun(id: string): Promise<DryRun> {
+    return this.api.request<DryRun>("GET", `/api/v1/imports/${encodeURIComponent(id)}`, { timeoutMs: DRY_RUN_MS });
+  }
+
+  rework(id: string, change: { columns?: Record<string, string | null>; crs?: string; sheet?: string }): Promise<DryRun> {
+    return this.api.request<DryRun>("PUT", `/api/v1/imports/${encodeURIComponent(id)}`, { body: change, key: newKey(), timeoutMs: DRY_RUN_MS });
   }
 
   /** The name behind a reference; lists bring names with them, one that is still unknown is asked for once. */

@@ -17,10 +17,13 @@ import type { Route } from "./route";
 import type { Entry, Kind } from "./types";
 import { Unverified } from "./Unverified";
 
+/** The register that this clerk looked at last. */
+const LAST = "citybrain.register";
+
 function App({ office, registers }: { office: Office; registers: Registers }) {
   const route = useRoute();
   const [names, again] = useReducer((count: number) => count + 1, 0);
-  const first = registers.kinds.find((kind) => kind.group === "risk" && kind.count > 0) ?? registers.kinds.find((kind) => kind.count > 0) ?? registers.kinds[0];
+  const first = registers.kind(localStorage.getItem(LAST) ?? "") ?? registers.kinds.find((kind) => kind.statement === true) ?? registers.kinds[0];
   useEffect(() => {
     let asked = false; // many names come at once: one drawing for all
     return registers.listen(() => {
@@ -33,6 +36,7 @@ function App({ office, registers }: { office: Office; registers: Registers }) {
     });
   }, [registers]);
   useEffect(() => {
+    if (registers.kind(route.kind) !== undefined) localStorage.setItem(LAST, route.kind);
     if (route.kind === "" && (route.view === "list" || route.view === "new") && first !== undefined) go({ kind: first.kind }, true);
   }, [route]);
   return (

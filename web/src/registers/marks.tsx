@@ -16,7 +16,7 @@ export function Verified({ entry }: { entry: Entry }) {
 }
 
 export function Missing({ kind, entry }: { kind: Kind; entry: Entry }) {
-  return lacksResponsible(kind.fields, entry) ? (
+  return lacksResponsible(kind, entry) ? (
     <Tag kind="bad" testid="missing-responsible">
       {t("reg.noResponsible")}
     </Tag>

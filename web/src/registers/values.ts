@@ -1,7 +1,7 @@
 /** Values of a register's entry and what a form holds of them: pure, so that every type of field is tested without a page. */
 
 import { text } from "../core/i18n";
-import type { Entry, Field, Values } from "./types";
+import type { Entry, Field, Kind, Values } from "./types";
 
 /** What the inputs hold: text as typed, lists of ids, booleans (null: not said), rows of the same. */
 export type FormValue = string | string[] | boolean | null | FormRow[];
@@ -174,10 +174,13 @@ export function responsibleFields(fields: readonly Field[]): Field[] {
   return fields.filter((field) => /责任人/.test(field.zh) && !["phone", "rows"].includes(typeOf(field)));
 }
 
+/** Objects at risk and resources need somebody who answers for them; an area or an organisation may have one. */
+export const needsResponsible = (kind: Pick<Kind, "group" | "fields">): boolean => ["risk", "resource"].includes(kind.group) && responsibleFields(kind.fields).length > 0;
+
 /** An object for which nobody answers at all: the first field of 责任人 is empty. */
-export function lacksResponsible(fields: readonly Field[], entry: Pick<Entry, "values">): boolean {
-  const first = responsibleFields(fields)[0];
-  if (first === undefined) return false;
+export function lacksResponsible(kind: Pick<Kind, "group" | "fields">, entry: Pick<Entry, "values">): boolean {
+  const first = responsibleFields(kind.fields)[0];
+  if (first === undefined || !needsResponsible(kind)) return false;
   const value = entry.values[first.key];
   return value === undefined || value === null || value === "" || (Array.isArray(value) && value.length === 0);
 }

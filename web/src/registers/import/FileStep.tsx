@@ -17,7 +17,7 @@ import type { DryRun, Kind, PastImport } from "../types";
 import { AUTO, CRS_CHOICES } from "./crs";
 
 export const ACCEPTED = ".xlsx,.csv,.geojson,.json,.gpkg,.zip,.yaml,.yml";
-const MOST_BYTES = 64 * 1024 * 1024;
+const MOST_BYTES = 32 * 1024 * 1024; // the server takes no more
 const size = (bytes: number): string => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
 export function FileStep({ office, registers, kind: named, onStarted }: { office: Office; registers: Registers; kind: string; onStarted: (run: DryRun, kind: Kind) => void }) {

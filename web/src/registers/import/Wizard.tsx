@@ -51,7 +51,7 @@ export function Wizard({ office, registers, route }: { office: Office; registers
     if (run === null) return;
     setBusy(true);
     registers
-      .dryRun(run.import_id, wanted)
+      .rework(run.import_id, wanted)
       .then(setRun, (error: unknown) => toast([refusalOf(error).summary, ...refusalOf(error).other].join(" "), "bad"))
       .finally(() => setBusy(false));
   };
