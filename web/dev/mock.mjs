@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
+import { registers } from "./mock-registers.mjs";
 import { officeMock } from "./mock_duty.mjs";
 
 const PORT = Number(process.argv[2] ?? 8123);
@@ -187,23 +188,34 @@ function get(path, query) {
   return { items: [], next: null };
 }
 
-const dutyMock = officeMock(now);
+const dutyMock = officeMock(now, devices);
 createServer((request, response) => {
   const url = new URL(request.url, "http://mock");
   const answer = (status, body, type = "application/json") => { response.writeHead(status, { "Content-Type": type, "Content-Security-Policy": CSP }); response.end(body); };
   if (url.pathname.startsWith("/api/")) {
-    let text = "";
-    request.on("data", (chunk) => (text += chunk));
+    const chunks = [];
+    request.on("data", (chunk) => chunks.push(chunk));
     request.on("end", () => {
+      const body = Buffer.concat(chunks);
+      const found = registers(request.method, url, request.headers, body);
+      if (found !== null) {
+        const [status, value, headers = {}] = found;
+        const raw = Buffer.isBuffer(value) || status === 204;
+        response.writeHead(status, { "Content-Type": status >= 400 ? "application/problem+json" : "application/json", "Content-Security-Policy": CSP, ...headers });
+        return response.end(raw ? value : JSON.stringify(value));
+      }
+      const text = body.toString();
       // Duty and administration know several people at once: the cookie says who asks.
       const who = /cb_mock=([\w-]+)/.exec(request.headers.cookie ?? "")?.[1] ?? user.username;
-      const found = dutyMock(request.method, url.pathname, url.searchParams, text ? JSON.parse(text) : {}, { ...user, username: who }, (name) => response.setHeader("Set-Cookie", `cb_mock=${name}; Path=/; HttpOnly; SameSite=Strict`));
-      if (found?.problem) return answer(found.problem.status, JSON.stringify(found.problem), "application/problem+json");
-      if (found !== undefined) return answer(200, JSON.stringify(found));
+      const known = dutyMock(request.method, url.pathname, url.searchParams, text ? JSON.parse(text) : {}, { ...user, username: who }, (name) => response.setHeader("Set-Cookie", `cb_mock=${name}; Path=/; HttpOnly; SameSite=Strict`));
+      if (known?.problem) return answer(known.problem.status, JSON.stringify(known.problem), "application/problem+json");
+      if (known !== undefined) return answer(200, JSON.stringify(known));
       answer(200, JSON.stringify(request.method === "POST" ? post(url.pathname, text ? JSON.parse(text) : {}) : get(url.pathname, url.searchParams)));
     });
     return;
   }
+  // MOCK_LOGIN=1: pages ask for a login, as the server does
+  if (process.env.MOCK_LOGIN && !extname(url.pathname) && url.pathname !== "/login" && !/cb_mock=/.test(request.headers.cookie ?? "")) { response.writeHead(302, { Location: `/login?next=${url.pathname}` }); return response.end(); }
   const path = extname(url.pathname) ? url.pathname : `${url.pathname === "/" ? "/login" : url.pathname}.html`;
   const file = join(DIST, normalize(path));
   if (!file.startsWith(DIST) || !existsSync(file)) answer(404, "not found", "text/plain");

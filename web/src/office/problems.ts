@@ -16,7 +16,7 @@ interface FieldProblem {
 export interface Refusal {
   /** One sentence for the top of the form. */
   summary: string;
-  /** By field key. `values.phone`, `body.values.phone` and `phone` are one field. */
+  /** By field key, `tanks[2].un` inside rows. `values.phone`, `body.values.phone` and `phone` are one field. */
   fields: Map<string, string>;
   /** Errors of fields that no form shows. */
   other: string[];
@@ -30,9 +30,10 @@ export function refusalOf(error: unknown, known: readonly string[] = []): Refusa
   for (const item of error.problem.errors as FieldProblem[]) {
     const key = fieldKey(item.field ?? item.column ?? item.key ?? "");
     const words = own(item.zh ?? "", item.en ?? "") || item.expected || "";
-    const place = known.find((name) => key === name || key.startsWith(`${name}.`) || key.startsWith(`${name}[`));
-    if (place === undefined) refusal.other.push(key === "" ? words : `${key}: ${words}`);
-    else refusal.fields.set(place, [refusal.fields.get(place), words].filter((part) => part !== undefined && part !== "").join("; "));
+    // `tanks[2].un` keeps its place for the cell, and the field around it is known by its name.
+    const shown = known.some((name) => key === name || key.startsWith(`${name}.`) || key.startsWith(`${name}[`));
+    if (!shown) refusal.other.push(key === "" ? words : `${key}: ${words}`);
+    else refusal.fields.set(key, [refusal.fields.get(key), words].filter((part) => part !== undefined && part !== "").join("; "));
   }
   return refusal;
 }
