@@ -188,7 +188,7 @@ function get(path, query) {
   return { items: [], next: null };
 }
 
-const dutyMock = officeMock(now);
+const dutyMock = officeMock(now, devices);
 createServer((request, response) => {
   const url = new URL(request.url, "http://mock");
   const answer = (status, body, type = "application/json") => { response.writeHead(status, { "Content-Type": type, "Content-Security-Policy": CSP }); response.end(body); };
@@ -214,6 +214,10 @@ createServer((request, response) => {
     });
     return;
   }
+  if (url.pathname === "/healthz") return answer(200, JSON.stringify({ ok: true, banner: get("/api/v1/clock", url.searchParams).banner }));
+  if (url.pathname === "/readyz") return answer(200, JSON.stringify({ ready: true, canary: true, broker: true, database: true, rules: true, unstored: 0, round_trip_s: 0.21 }));
+  // MOCK_LOGIN=1: pages ask for a login, as the server does
+  if (process.env.MOCK_LOGIN && !extname(url.pathname) && url.pathname !== "/login" && !/cb_mock=/.test(request.headers.cookie ?? "")) { response.writeHead(302, { Location: `/login?next=${url.pathname}` }); return response.end(); }
   const path = extname(url.pathname) ? url.pathname : `${url.pathname === "/" ? "/login" : url.pathname}.html`;
   const file = join(DIST, normalize(path));
   if (!file.startsWith(DIST) || !existsSync(file)) answer(404, "not found", "text/plain");

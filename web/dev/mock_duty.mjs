@@ -6,18 +6,18 @@ const fail = (status, slug, detail) => ({ problem: { type: `urn:citybrain:proble
 const machine = () => Date.now() * 1000;
 const mask = (phone) => (phone ? `${phone.slice(0, 3)}****${phone.slice(-4)}` : "");
 
-export function officeMock(now) {
+export function officeMock(now, devices = []) {
   const today = Math.floor((now() + CST) / DAY) * DAY - CST;
   const user = (username, name, roles, extra = {}) => [username, { username, name, roles, unit_id: "", vendor: "", phone: mask(extra.phone ?? ""), area: "", scope: { areas: [], organisations: [], hazards: [] }, enabled: true, second_factor: false, last_login_us: machine() - 3 * HOUR, locked_until_us: null, rev: 1, ...extra, ...(extra.phone ? { phone: mask(extra.phone) } : {}) }];
   const users = new Map([
     user("duty1", "林晓", ["operator"], { phone: "13805760001" }), user("duty2", "陈海", ["operator"], { phone: "13805760002" }), user("duty3", "王珊", ["operator"], { phone: "13805760003" }),
     user("duty4", "赵一鸣", ["operator"], { phone: "13805760004" }), user("leader1", "周岚", ["leader"], { phone: "13805760011", second_factor: true }), user("leader2", "吴建平", ["leader"], { phone: "13805760012" }),
-    user("admin", "系统管理员", ["admin"], { second_factor: true }), user("security1", "沈安", ["security"], { second_factor: true }), user("auditor1", "方正", ["auditor"]),
+    user("admin", "系统管理员", ["admin"], { second_factor: true }), user("security", "沈安", ["security"], { second_factor: true }), user("auditor", "方正", ["auditor"]),
     user("registrar1", "何文", ["registrar"], { scope: { areas: ["339900001", "339900002"], organisations: [], hazards: ["flood"] } }), user("tech-zhou", "周工（运维）", ["admin"]), user("analyst1", "徐研", ["analyst"]),
     user("vendor-hk", "海康驻场", ["vendor"], { vendor: "hikvision", last_login_us: null }), user("unit-flood-1", "抗洪抢险一队", ["responder"], { unit_id: "unit-flood-1" }), user("old1", "退休人员", ["operator"], { enabled: false }), user("grid7", "网格员 吴霞", ["grid"], { scope: { areas: ["339900001001"], organisations: [], hazards: [] }, locked_until_us: machine() + HOUR / 4 }),
   ]);
   const nameOf = (username) => users.get(username)?.name ?? username;
-  const totp = new Set(["leader1", "security1", "admin"]);
+  const totp = new Set(["leader1", "security", "admin"]);
   const P = (post, zh, en, step, required = true, hand_over = false) => ({ post, zh, en, step, required, hand_over, hazards: [] });
   const posts = [P("duty_officer", "值班员", "Duty officer", 1, true, true), P("deputy", "副值班", "Deputy duty officer", 2, false), P("duty_chief", "值班长", "Duty chief", 3, false, true), P("duty_leader", "带班领导", "Leader on duty", 4), P("tech", "技术保障", "Technical support", 5, true)];
   const shifts = new Map();
@@ -83,18 +83,18 @@ export function officeMock(now) {
   approval("threshold", "WG-004/stage_m", "下浦河水位站 阈值变更（stage_m）", "Thresholds of Xiapu", stage(5.1), stage(6), "口头", "减少误报", "leader2", "REJECTED", { decided_by: "leader1", decided_us: now() - 30 * HOUR, comment: "没有依据文件，不同意放宽" });
   approval("threshold", "WG-001/stage_m", "上塘水文站 阈值变更（stage_m）", "Thresholds of Shangtang gauge", stage(5.1), { ...stage(4.8), on: { ...stage(4.8).on, orange: 4.2 } }, "区防指〔2019〕12 号", "保证水位下调", "leader2", "PENDING", { asked: "leader1" });
   approval("threshold", "UP-001/depth_m", "滨江路下穿 阈值变更（depth_m）", "Thresholds of Binjiang underpass", { on: { yellow: 0.15, orange: 0.3, red: 0.5 } }, { on: { yellow: 0.1, orange: 0.25, red: 0.4 } }, "现场处置", "积水计安装位置偏高", "leader1", "PENDING", { emergency: true, until_us: now() + 5 * HOUR });
-  const keyOf = (n, name, roles, created, used, expires, revoked = null) => [`K${n}`, { key_id: `K${n}`, name, roles, created_by: "security1", created_machine_us: machine() - created * DAY, expires_machine_us: machine() + expires * DAY, scope: {}, vendor: "", unit_id: "", revoked_machine_us: revoked, revoked_by: "", last_used_machine_us: used }];
+  const keyOf = (n, name, roles, created, used, expires, revoked = null) => [`K${n}`, { key_id: `K${n}`, name, roles, created_by: "security", created_machine_us: machine() - created * DAY, expires_machine_us: machine() + expires * DAY, scope: {}, vendor: "", unit_id: "", revoked_machine_us: revoked, revoked_by: "", last_used_machine_us: used }];
   const keys = new Map([keyOf("0001", "区气象局报文推送", ["met"], 40, machine() - 60e6, 325), keyOf("0002", "省平台取数", ["upstream"], 400, machine() - 90 * DAY, -35), keyOf("0003", "旧大屏", ["analyst"], 200, null, 165, machine() - DAY)]);
   const sessions = new Map();
   const journal = [];
   let head = "0".repeat(64);
   const note = (actor, entity, entity_id, action, before, after, reason = "") => { const prev_hash = head; const row = { seq: journal.length + 1, at_us: now(), machine_us: machine(), actor, on_behalf_of: "", entity, entity_id, action, before, after, reason }; head = createHash("sha256").update(head + JSON.stringify(row)).digest("hex"); journal.push({ ...row, prev_hash, hash: head }); };
-  for (let i = 0; i < 60; i += 1) note(["duty1", "leader1", "security1", "system"][i % 4], ["alarm", "user", "shift", "task"][i % 4], ["a1b2c3d4e5f60001", "duty3", "S-0004", "I-20190809-001-T01"][i % 4], ["ack", "changed", "created", "issued"][i % 4], i % 4 === 1 ? { roles: ["operator"] } : null, i % 4 === 1 ? { roles: ["operator", "leader"] } : { state: "x" }, i % 5 === 0 ? "台风防御" : "");
+  for (let i = 0; i < 60; i += 1) note(["duty1", "leader1", "security", "system"][i % 4], ["alarm", "user", "shift", "task"][i % 4], ["a1b2c3d4e5f60001", "duty3", "S-0004", "I-20190809-001-T01"][i % 4], ["ack", "changed", "created", "issued"][i % 4], i % 4 === 1 ? { roles: ["operator"] } : null, i % 4 === 1 ? { roles: ["operator", "leader"] } : { state: "x" }, i % 5 === 0 ? "台风防御" : "");
 
   const ROUTES = { receive: "RECEIVED", report: "REPORTED", check: "CHECKED", return: "RETURNED", close: "CLOSED", recall: "RECALLED" };
   const SOURCES = { receive: ["ISSUED"], report: ["RECEIVED", "IN_PROGRESS", "RETURNED"], check: ["REPORTED"], return: ["REPORTED", "CHECKED"], close: ["CHECKED"], recall: ["ISSUED", "RECEIVED", "IN_PROGRESS", "REPORTED", "RETURNED"] };
   /** Answers, or undefined for a path that is not ours. `cookie` names who is logged in. */
-  for (const d of ["leader1"]) totp.delete(d); // the mock's leader has none, so that pages open without a code; log in as admin to be asked for one
+  for (const d of ["leader1", "security"]) totp.delete(d); // log in as admin to be asked for a code
   return function answer(method, path, query, body, me, setMe) {
     const part = path.split("/").slice(3);
     const [first, second, third] = part;
@@ -127,14 +127,14 @@ export function officeMock(now) {
       if (third === "generate") { const made = []; const step = body.shift_hours * HOUR; for (let k = 0, at = body.start_us; at < body.until_us; k += 1, at += step) { const u = body.usernames[k % body.usernames.length]; const s = { shift_id: id("S"), post: body.post, username: u, name: nameOf(u), phone: "", phone_mask: "", area: body.area, from_us: at, to_us: at + step, rev: 1 }; shifts.set(s.shift_id, s); made.push(s); } return listed(made); }
       if (part[3] === "reassign") { const s = shifts.get(third); s.username = body.to; s.name = nameOf(body.to); s.rev += 1; return listed([s]); }
       if (body.to_us <= body.from_us) return fail(422, "invalid", "to_us: must be after from_us");
-      const saved = { ...(shifts.get(third) ?? {}), ...body, shift_id: third ?? id("S"), name: nameOf(body.username), rev: (shifts.get(third)?.rev ?? 0) + 1 };
+      const saved = { ...(shifts.get(third) ?? {}), ...body, shift_id: third ?? id("S"), name: body.username ? nameOf(body.username) : body.name, phone: "", phone_mask: mask(body.phone ?? ""), rev: (shifts.get(third)?.rev ?? 0) + 1 };
       shifts.set(saved.shift_id, saved);
       note(actor, "shift", saved.shift_id, third ? "changed" : "created", null, saved);
       return saved;
     }
     if (first === "duty" && second === "now") {
       const area = query.get("area") ?? "";
-      const chain = posts.flatMap((p) => [...shifts.values()].filter((s) => s.post === p.post && s.from_us <= now() && s.to_us > now() && area.startsWith(s.area)).sort((a, b) => b.area.length - a.area.length).map((s) => ({ step: p.step, post: p.post, post_zh: p.zh, username: s.username, name: s.name, area: s.area, shift_id: s.shift_id, phone: query.get("clear") === "true" ? "138057600" + s.username.slice(-1).padStart(2, "0") : users.get(s.username)?.phone || s.phone_mask, until_us: s.to_us })));
+      const chain = posts.flatMap((p) => [...shifts.values()].filter((s) => s.post === p.post && s.from_us <= now() && s.to_us > now() && area.startsWith(s.area)).sort((a, b) => b.area.length - a.area.length).map((s) => ({ step: p.step, post: p.post, post_zh: p.zh, username: s.username, name: s.name, area: s.area, shift_id: s.shift_id, phone: query.get("clear") === "true" && s.username ? "138057600" + s.username.slice(-1).padStart(2, "0") : users.get(s.username)?.phone || s.phone_mask, until_us: s.to_us })));
       return { area, at_us: now(), chain, gaps: posts.filter((p) => p.required && !chain.some((c) => c.post === p.post)).map((p) => ({ post: p.post, zh: p.zh, en: p.en, area, from_us: now(), to_us: null, text_zh: "", text_en: "" })), last_resort: chain.length === 0 };
     }
     if (first === "duty" && second === "handovers") {
@@ -180,7 +180,7 @@ export function officeMock(now) {
     }
     if (first === "approvals") {
       if (method === "GET") return listed([...approvals.values()].filter((a) => !query.get("state") || a.state === query.get("state")).reverse());
-      if (!second) return approval(body.kind, body.subject, `${body.subject} 阈值变更`, body.subject, stage(5.1), body.payload, body.source, body.reason, actor, "PENDING", body.emergency ? { emergency: true, until_us: now() + body.hours * HOUR } : {});
+      if (!second) return approval(body.kind, body.subject, `${body.subject} 阈值变更`, body.subject, devices.find((d) => d.device_id === body.subject.split("/")[0])?.thresholds[body.subject.split("/")[1]] ?? {}, body.payload, body.source, body.reason, actor, "PENDING", body.emergency ? { emergency: true, until_us: now() + body.hours * HOUR } : {});
       const a = approvals.get(second);
       if (third === "decide" && a.proposed_by === actor) return fail(403, "forbidden", "proposer and decider must be two persons");
       Object.assign(a, third === "withdraw" ? { state: "WITHDRAWN", comment: body.comment ?? "" } : { state: body.approve ? "EXECUTED" : "REJECTED", decided_by: actor, decided_us: now(), comment: body.comment ?? "" }, { rev: a.rev + 1 });

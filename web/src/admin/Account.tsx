@@ -34,9 +34,10 @@ export function Account({ office }: { office: Office }) {
   const current = (sessions.value?.items ?? []).find((one) => one.current);
   return (
     <div class="account">
-      <section class="card pane" aria-label={t("admin.me")}>
-        <h2>{office.user.name || office.user.username}</h2>
-        <p class="dim">{office.user.username}</p>
+      <section class="card pane wide" aria-label={t("admin.me")}>
+        <h2>
+          {office.user.name || office.user.username} <small>{office.user.username}</small>
+        </h2>
         {office.user.roles.map((role) => (
           <p key={role} class="role-line">
             <b>{word("role", role)}</b> {word("roleHelp", role)}
@@ -67,7 +68,7 @@ export function Account({ office }: { office: Office }) {
           </button>
         </header>
         <Failure text={sessions.problem} />
-        <table class="plain">
+        <table class="lines-table">
           <thead>
             <tr>
               <th>{t("admin.where")}</th>

@@ -23,7 +23,7 @@ export function Approvals({ office, asked, onDecided }: { office: Office; asked:
   const now = office.clock.nowUs();
   const items = queued(list.value?.items ?? []);
   const chosen = decodeURIComponent(asked);
-  const current = items.find((one) => one.approval_id === chosen) ?? items[0];
+  const current = chosen === "" ? items[0] : items.find((one) => one.approval_id === chosen);
   const choose = (id: string): void => {
     location.hash = `#/approvals/${encodeURIComponent(id)}`;
   };
@@ -72,7 +72,10 @@ export function Approvals({ office, asked, onDecided }: { office: Office; asked:
           ))}
         </ul>
       </section>
-      {current === undefined ? <section class="detail" /> : <ApprovalSheet key={`${current.approval_id}/${current.rev}`} office={office} one={current} now={now} onChanged={changed} />}
+      {current === undefined ? <section class="detail" /> : <ApprovalSheet key={`${current.approval_id}/${current.rev}`} office={office} one={current} now={now} onChanged={(words) => {
+        choose(current.approval_id);
+        changed(words);
+      }} />}
       {proposing ? (
         <ThresholdDialog
           office={office}
@@ -157,7 +160,7 @@ function ApprovalSheet({ office, one, now, onChanged }: { office: Office; one: A
         )}
       </dl>
       <h3>{t("admin.changes")}</h3>
-      <Diff before={one.before} after={one.payload} />
+      <Diff before={one.before} after={one.payload} past={!isPending(one) || one.emergency} />
       {mayDecide(one, me, decidesApprovals(office.user)) ? (
         <div class="decide">
           <label class="field">

@@ -164,7 +164,7 @@ export function Audit({ office }: { office: Office }) {
                 <code class="whole">{entry.prev_hash || "—"}</code>
               </dd>
             </dl>
-            <Diff before={entry.before} after={entry.after} />
+            <Diff before={entry.before} after={entry.after} past />
           </aside>
         )}
       </div>

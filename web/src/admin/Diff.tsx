@@ -4,7 +4,7 @@ import { t } from "../core/i18n";
 import { diffOf, differing } from "./diff";
 import { stepWord } from "./words";
 
-export function Diff({ before, after }: { before: unknown; after: unknown }) {
+export function Diff({ before, after, past = false }: { before: unknown; after: unknown; past?: boolean }) {
   const { lines, same } = differing(diffOf(before, after));
   if (lines.length === 0) return <p class="dim pad">{t("admin.noChange")}</p>;
   return (
@@ -12,8 +12,8 @@ export function Diff({ before, after }: { before: unknown; after: unknown }) {
       <thead>
         <tr>
           <th>{t("admin.field")}</th>
-          <th>{t("admin.before")}</th>
-          <th>{t("admin.after")}</th>
+          <th>{t(past ? "admin.wasBefore" : "admin.before")}</th>
+          <th>{t(past ? "admin.wasAfter" : "admin.after")}</th>
         </tr>
       </thead>
       <tbody>

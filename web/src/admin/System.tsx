@@ -27,7 +27,7 @@ export function System({ office }: { office: Office }) {
         </header>
         <p class="dim">{t("admin.readyHint")}</p>
         <Failure text={found.problem} />
-        <table class="plain">
+        <table class="lines-table">
           <tbody>
             {parts.map(([key, value]) => (
               <tr key={key}>

@@ -28,7 +28,8 @@ export function Handovers({ office }: { office: Office }) {
   const [chosen, setChosen] = useState("");
   const [drafting, setDrafting] = useState(false);
   const items = list.value?.items ?? [];
-  const current = items.find((one) => one.handover_id === chosen) ?? items.find((one) => signsNext(one, office.user.username)) ?? items.find(isOpen) ?? items[0];
+  // A sheet that was chosen or drafted stays, also while the list does not have it yet; else the one that waits for me.
+  const current = chosen !== "" ? items.find((one) => one.handover_id === chosen) : items.find((one) => signsNext(one, office.user.username)) ?? items.find(isOpen) ?? items[0];
   const changed = (words: string): void => {
     toast(words);
     void list.reload();
@@ -62,7 +63,10 @@ export function Handovers({ office }: { office: Office }) {
           ))}
         </ul>
       </section>
-      {current === undefined ? <section class="detail" /> : <Sheet key={`${current.handover_id}/${current.rev}`} office={office} handover={current} posts={posts.value ?? []} people={people} onChanged={changed} />}
+      {current === undefined ? <section class="detail" /> : <Sheet key={`${current.handover_id}/${current.rev}`} office={office} handover={current} posts={posts.value ?? []} people={people} onChanged={(words) => {
+        setChosen(current.handover_id);
+        changed(words);
+      }} />}
       {drafting ? (
         <DraftDialog
           office={office}

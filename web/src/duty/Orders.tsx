@@ -25,7 +25,7 @@ export function Orders({ office, orders, asked }: { office: Office; orders: Load
   const now = office.clock.nowUs();
   const list = arranged(orders.value ?? [], office.user, now);
   const chosen = decodeURIComponent(asked);
-  const brief = list.find((one) => one.instruction_id === chosen) ?? list[0];
+  const brief = chosen === "" ? list[0] : list.find((one) => one.instruction_id === chosen);
   const choose = (id: string): void => {
     location.hash = `#/instructions/${encodeURIComponent(id)}`;
   };
@@ -73,7 +73,10 @@ export function Orders({ office, orders, asked }: { office: Office; orders: Load
           })}
         </ul>
       </section>
-      {brief === undefined ? <section class="detail" /> : <OrderSheet key={brief.instruction_id} office={office} brief={brief} now={now} onChanged={() => void orders.reload()} />}
+      {brief === undefined ? <section class="detail" /> : <OrderSheet key={brief.instruction_id} office={office} brief={brief} now={now} onChanged={() => {
+        choose(brief.instruction_id);
+        void orders.reload();
+      }} />}
       {issuing ? (
         <OrderDialog
           office={office}

@@ -81,7 +81,7 @@ export function Roster({ office }: { office: Office }) {
         <span class="spring" />
         {plans ? null : <span class="dim">{t("duty.planners")}</span>}
         {plans ? (
-          <a class="button" href="/registers#/import/shift" data-testid="import-roster">
+          <a class="button" href="/registers?view=import&kind=shift" data-testid="import-roster">
             {t("duty.import")}
           </a>
         ) : null}

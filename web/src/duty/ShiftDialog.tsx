@@ -128,7 +128,7 @@ export function ShiftDialog({ office, posts, shifts, people, draft, onSwap, onDo
           </Labelled>
         )}
         <label class="check">
-          <input type="checkbox" checked={outside} disabled={begun} onChange={(event) => setOutside(event.currentTarget.checked)} /> {t("duty.outside")}
+          <input type="checkbox" checked={outside} disabled={begun} data-testid="shift-outside" onChange={(event) => setOutside(event.currentTarget.checked)} /> {t("duty.outside")}
         </label>
         {begun ? <p class="dim">{t(over ? "duty.overHint" : "duty.begunHint")}</p> : null}
         <div class="usual">
