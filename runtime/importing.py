@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,20 +41,19 @@ def build(
     emit: Emit,
     layers: Layers,
     *,
+    sealer: Sealer,
     targets: Mapping[str, ImportTarget],
     rows_of: RowsOf,
     sources: Sequence[PlaceSource] = (),
 ) -> Importing:
     """`targets` by kind; `rows_of` asks the registers for an export; `sources` are registers with named places."""
-    secrets = context.secrets
-    keys = {name: base64.b64decode(key) for name, key in secrets.personal_keys.items()}
     addresses = AddressService([FixedPlaces(layer_places(layers)), *sources])
     return Importing(
         imports=ImportService(
             store=store,
             env=env,
             emit=emit,
-            sealer=Sealer(keys, secrets.personal_current),
+            sealer=sealer,
             targets=targets,
             geography=geography_of(layers, addresses),
         ),

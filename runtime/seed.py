@@ -26,8 +26,7 @@ from devices.models import load_models
 from devices.registry import Device, Registry, RegistryData
 from runtime.centre import build_env, load_layers
 from runtime.credentials import CANARY_ID, BrokerCredentials
-from runtime.sealing import sealer_of
-from runtime.secrets import ServiceSecrets, password, read_json, write_json
+from runtime.secrets import ServiceSecrets, password, read_json, sealer_of, write_json
 from runtime.settings import Settings
 from simulators.district import District, generate
 from simulators.placement import AREA

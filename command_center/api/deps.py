@@ -11,7 +11,6 @@ from command_center.audit import AuditService
 from command_center.device_access import DeviceAccess
 from command_center.device_care.service import DeviceCare
 from command_center.duty.service import DutyService
-from command_center.device_target import DeviceTarget
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
 from command_center.registers.addresses import AddressService
@@ -145,7 +144,6 @@ class ApiDeps:
     entries: EntryRegister | None = None  # registers of areas, objects at risk, people, resources
     device_access: DeviceAccess | None = None
     device_care: DeviceCare | None = None
-    device_target: DeviceTarget | None = None  # for the import wizard
     broker_door: BrokerDoor | None = None
     broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None

@@ -21,20 +21,20 @@ from command_center.deadlines import OnDuty
 from command_center.device_access import DeviceAccess
 from command_center.device_care.service import DeviceCare
 from command_center.device_register import RegisterService
-from command_center.duty.service import DutyService
-from command_center.errors import NotFound, Unavailable
 from command_center.device_target import DeviceTarget
+from command_center.duty.service import DutyService
+from command_center.duty.targets import ShiftTarget
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
-from command_center.model import Actor
 from command_center.outbox import Outbox, Sender, Sink, sink_for
 from command_center.picture import PictureFollower, past_event
 from command_center.registers.service import EntryRegister
-from command_center.registers.targets import Row
+from command_center.registers.wiring import RegisterPlaces, rows_of, targets_of
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
 from command_center.users import UserService
 from devices.models import load_models
+from gis.addresses import Place
 from gis.hub import Hub, PastEvent
 from rules.documents import activation, shipped
 from runtime import clock as clocks
@@ -52,7 +52,6 @@ from runtime.metrics import all_metrics
 from runtime.outbox_sinks import build as build_sink
 from runtime.registers import Registers
 from runtime.roles.rules import position_path
-from runtime.sealing import sealer_of
 from runtime.secrets import ServiceSecrets, read_json, sealer_of
 from runtime.serving import Server, server
 from runtime.settings import Settings
@@ -164,14 +163,30 @@ def _build(
         outbox=Outbox(sealer, settings.tenant_kind),
     )
     centre = CommandCenter(store=store, append=appender, env=env, emit=picture.on_change)
-    duty = DutyService(store, env, picture.on_change, sealer_of(context.secrets), banners=lambda: picture.banners())
+    duty = DutyService(store, env, picture.on_change, sealer, banners=lambda: picture.banners())
     follower = DomainFollower(domain_reader, store, env, picture.on_change)
     register = RegistryStore(database, clock, load_models())
     credentials = BrokerCredentials(settings, context.secrets, register, store)
     people = UserService(store, clock)
     registers = RegisterService(register, appender, registry, people, changed=credentials.changed)
     care = DeviceCare(store, env, picture.on_change, registers, load_models(), picture.status_of)
-    importing = build_importing(context, store, env, picture.on_change, layers, targets={}, rows_of=_nothing_registered)
+    access = DeviceAccess(store, registry, credentials, clock)
+    entries = EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer)
+    importing = build_importing(
+        context,
+        store,
+        env,
+        picture.on_change,
+        layers,
+        sealer=sealer,
+        targets={
+            **targets_of(entries),
+            "device": DeviceTarget(registers, access, registry),
+            "shift": ShiftTarget(store, env, picture.on_change, sealer),
+        },
+        rows_of=rows_of(entries),
+        sources=[RegisterPlaces(store, Place), RegisterPlaces(store, Place, ("address",))],
+    )
     return _Rooms(
         context=context,
         hub=hub,
@@ -185,8 +200,8 @@ def _build(
         register=register,
         registers=registers,
         credentials=credentials,
-        access=DeviceAccess(store, registry, credentials, clock),
-        entries=EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer_of(context.secrets)),
+        access=access,
+        entries=entries,
         care=care,
         canary=canary,
         health=health,
@@ -306,7 +321,6 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         registers=Registers(rooms.registers, rooms.access),
         device_access=rooms.access,
         device_care=rooms.care,
-        device_target=DeviceTarget(rooms.registers, rooms.access, rooms.centre.env.registry),
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,
         entries=rooms.entries,
@@ -326,11 +340,6 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         exports=rooms.importing.exports,
         addresses=rooms.importing.addresses,
     )
-
-
-async def _nothing_registered(actor: Actor, kind: str, clear: bool) -> list[Row]:
-    """No register has rows to export in this release; the targets that are wired above bring theirs."""
-    raise NotFound("kind of register", kind)
 
 
 async def _history(centre: CommandCenter, channel: str, since: int, limit: int) -> Sequence[PastEvent] | None:
