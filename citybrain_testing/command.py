@@ -15,7 +15,7 @@ from command_center.follower import DomainFollower
 from command_center.model import Actor, Authority, Change, Role, Unit, UnitStatus
 from command_center.places import Places
 from command_center.plans import load_plans
-from command_center.ports import LiveDepth, Store
+from command_center.ports import AreaOf, LiveDepth, Store
 from command_center.service import CommandCenter
 from command_center.timers import TimerService
 from command_center.work import Env
@@ -282,6 +282,7 @@ def make_world(
     log: MemoryLog | None = None,
     live_depth: LiveDepth | None = None,
     emit: Callable[[Change], None] | None = None,
+    area_of: AreaOf = lambda lon, lat: "",
 ) -> World:
     clock = clock or SteppedClock()
     log = log or MemoryLog(clock)
@@ -294,6 +295,7 @@ def make_world(
         registry=Registry.from_data(devices()),
         centre=node(2, 2),
         live_depth=live_depth,
+        area_of=area_of,
     )
     changes: list[Change] = []
     out = emit or changes.append

@@ -22,7 +22,8 @@ from command_center.picture_devices import DeviceBoard, DeviceLive
 from command_center.ports import Reader
 from devices.clock import Clock
 from devices.registry import Registry, registry_data
-from gis.hub import EventChannel, Hub, PastEvent
+from gis.hub import EventChannel, Hub, KeptEvent, PastEvent
+from gis.sight import UNLABELLED, Label
 from hazards.bulletins import Bulletin, TrackPoint
 from rules import transitions
 from stream.errors import LogTrimmed
@@ -31,7 +32,7 @@ from stream.records import ControlBody, Record, RecordKind, as_batch, as_control
 log = structlog.get_logger(__name__)
 
 SNAPSHOT = "picture"
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 SNAPSHOT_EVERY_S = 30.0
 READ_ROWS = 64  # a frame holds up to about 1,000 observations
 YIELD_S = 0.005  # catching up must not keep screens waiting
@@ -96,7 +97,7 @@ class _Saved(msgspec.Struct, kw_only=True):
     bulletins: list[Bulletin]
     ring_seq: int
     ring_floor: int
-    ring: list[tuple[int, bool, str, bytes]]
+    ring: list[KeptEvent]
     domain_seq: int
     incidents: list[Incident]
     tasks: list[Task]
@@ -274,6 +275,8 @@ class PictureFollower:
             rev=incident.rev,
             data=incident,
             t_us=change.at_us,
+            area=incident.area,
+            hazard=incident.kind,
             keep=keep,
         )
 
@@ -288,6 +291,8 @@ class PictureFollower:
             data=task,
             t_us=change.at_us,
             owner=task_owner(task),
+            area=task.area,
+            hazard=task.hazard,
             keep=keep,
         )
 
@@ -307,7 +312,7 @@ class PictureFollower:
             unit.kind,
             unit.task_id,
         ]
-        self._units_channel.put(unit_id, columns, t_us=at_us, lon=unit.lon, lat=unit.lat, owner=unit_id)
+        self._units_channel.put(unit_id, columns, t_us=at_us, lon=unit.lon, lat=unit.lat, owner=unit_id, area=unit.area)
 
     def _closure(self, closure_id: str, closure: Closure | None, at_us: int) -> None:
         if closure is None:
@@ -316,7 +321,7 @@ class PictureFollower:
             return
         self._closures[closure_id] = closure
         columns = [closure.reason, closure.depth_m, closure.since_us, closure.expires_us, closure.edges]
-        self._closures_channel.put(closure_id, columns, t_us=at_us, lon=closure.lon, lat=closure.lat)
+        self._closures_channel.put(closure_id, columns, t_us=at_us, lon=closure.lon, lat=closure.lat, area=closure.area)
 
     def load_domain(
         self,
@@ -334,9 +339,10 @@ class PictureFollower:
             if channel.seq < seq:
                 channel.skip_to(seq)
         now_us = self._clock.city_us()
-        _replace(self._incidents_channel, self._incidents, {i.incident_id: i for i in incidents if _shown(i)})
+        shown = {i.incident_id: i for i in incidents if _shown(i)}
+        _replace(self._incidents_channel, self._incidents, shown, incident_label)
         open_tasks = {t.task_id: t for t in tasks if t.state is not TaskState.CLOSED}
-        _replace(self._tasks_channel, self._tasks, open_tasks, task_owner)
+        _replace(self._tasks_channel, self._tasks, open_tasks, task_label)
         for unit in units:
             self._unit(unit.unit_id, unit, now_us)
         for closure in closures:
@@ -372,6 +378,11 @@ class PictureFollower:
 
     def latest_of(self, device_id: str) -> Mapping[str, Sequence[Any]]:
         return self.devices.latest_of(device_id)
+
+    def alarm_place(self, alarm_id: str) -> tuple[str, str] | None:
+        """(area, hazard) of an alarm that is on the screens: what permission asks, also without the database."""
+        known = self.alarms.alarms.get(alarm_id)
+        return None if known is None else (known.condition.last.area, known.condition.last.hazard)
 
     def open_alarms(self) -> list[Alarm]:
         """Newest first."""
@@ -471,7 +482,11 @@ class PictureFollower:
 
 def past_event(change: Change) -> PastEvent:
     """A kept change as an event for a screen that comes back, with the same owner as when it was live."""
-    owner = task_owner(msgspec.convert(change.data, Task)) if change.channel == "task" else ""
+    label = UNLABELLED
+    if change.channel == "task":
+        label = task_label(msgspec.convert(change.data, Task))
+    elif change.channel == "incident":
+        label = incident_label(msgspec.convert(change.data, Incident))
     return PastEvent(
         seq=change.seq,
         kind=change.kind,
@@ -479,7 +494,9 @@ def past_event(change: Change) -> PastEvent:
         rev=change.rev,
         data=change.data,
         t_us=change.at_us,
-        owner=owner,
+        owner=label.owner,
+        area=label.area,
+        hazard=label.hazard,
     )
 
 
@@ -495,6 +512,14 @@ def task_owner(task: Task) -> str:
     return "" if task.state is TaskState.DRAFT else task.unit_id
 
 
+def task_label(task: Task) -> Label:
+    return Label(owner=task_owner(task), area=task.area, hazard=task.hazard)
+
+
+def incident_label(incident: Incident) -> Label:
+    return Label(area=incident.area, hazard=incident.kind)
+
+
 def _shown(incident: Incident) -> bool:
     return incident.state not in (IncidentState.ARCHIVED, IncidentState.MERGED)
 
@@ -507,7 +532,7 @@ def _keep(objects: dict[str, Any], identifier: str, value: Any, keep: bool) -> N
 
 
 def _replace(
-    channel: EventChannel, known: dict[str, Any], fresh: Mapping[str, Any], owner: Callable[[Any], str] = lambda _: ""
+    channel: EventChannel, known: dict[str, Any], fresh: Mapping[str, Any], label: Callable[[Any], Label]
 ) -> None:
     """Make the snapshot of an event channel what was just read, except for what is newer here."""
     for gone in known.keys() - fresh.keys():
@@ -517,7 +542,7 @@ def _replace(
         if identifier in known and known[identifier].rev > value.rev:
             continue
         known[identifier] = value
-        channel.load(identifier, value.rev, value, owner(value))
+        channel.load(identifier, value.rev, value, label(value))
 
 
 def _count(values: Any) -> dict[str, int]:

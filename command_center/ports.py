@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from command_center.access.ports import AccessTx
+from command_center.access.scope import EVERYWHERE, Scope
 from command_center.model import (
     Change,
     Closure,
@@ -45,8 +47,14 @@ Emit = Callable[[Change], None]
 LiveDepth = Callable[[str], tuple[float, int, int] | None]
 """device id -> (water depth in metres, quality flag, phenomenon time in city us) as last measured, or None."""
 
+LiveAlarm = Callable[[str], tuple[str, str] | None]
+"""alarm id -> (area, hazard) of an alarm that is on the screens, or None."""
 
-class Tx(Protocol):
+AreaOf = Callable[[float, float], str]
+"""lon, lat (WGS 84 degrees) -> administrative code of the smallest registered area, "" outside all of them."""
+
+
+class Tx(AccessTx, Protocol):
     """One transaction. Rows come back as they are in it; an update with a stale `rev` or state changes nothing and says so."""
 
     # the log and retries
@@ -62,8 +70,16 @@ class Tx(Protocol):
         """Without timeline; `task_counts` and `alarm_ids` filled."""
         ...
 
-    async def incidents(self, states: Sequence[IncidentState], limit: int, before: str = "") -> list[Incident]:
-        """Newest id first, ids below `before`; empty `states` = all."""
+    async def incidents(
+        self,
+        states: Sequence[IncidentState],
+        limit: int,
+        before: str = "",
+        *,
+        scope: Scope = EVERYWHERE,
+        also: Sequence[str] = (),
+    ) -> list[Incident]:
+        """Newest id first, ids below `before`; empty `states` = all. Those inside `scope`, and those named in `also`."""
         ...
 
     async def open_incident(self, group_key: str) -> Incident | None: ...
@@ -77,8 +93,18 @@ class Tx(Protocol):
     # tasks
     async def task(self, task_id: str) -> TaskRecord | None: ...
     async def tasks(
-        self, *, incident_id: str = "", unit_id: str = "", states: Sequence[TaskState] = (), limit: int = 1000
-    ) -> list[TaskRecord]: ...
+        self,
+        *,
+        incident_id: str = "",
+        unit_id: str = "",
+        states: Sequence[TaskState] = (),
+        limit: int = 1000,
+        scope: Scope = EVERYWHERE,
+        also: Sequence[str] = (),
+    ) -> list[TaskRecord]:
+        """Those inside `scope`, and those of the incidents named in `also`."""
+        ...
+
     async def insert_task(self, record: TaskRecord) -> bool:
         """False when the incident has a task of this origin already."""
         ...
@@ -97,7 +123,9 @@ class Tx(Protocol):
 
     # alarms
     async def alarm(self, alarm_id: str) -> AlarmRecord | None: ...
-    async def alarms(self, *, firing_only: bool, limit: int, before: str = "") -> list[AlarmRecord]:
+    async def alarms(
+        self, *, firing_only: bool, limit: int, before: str = "", scope: Scope = EVERYWHERE
+    ) -> list[AlarmRecord]:
         """Newest first by (raised, id); `before` = "raised_us:alarm_id" of the last one seen."""
         ...
 
@@ -161,6 +189,16 @@ class DeviceRegister(Protocol):
     async def load(self) -> RegistryData: ...
     async def upsert(self, devices: Sequence[Device], *, author: str, approver: str, reason: str) -> RegistryData:
         """Write the devices under a new revision, give new datastreams their numbers; returns the change."""
+        ...
+
+    async def device_within(self, tx: Tx, device_id: str) -> Device | None:
+        """As it stands inside `tx`; nobody changes the register until that ends."""
+        ...
+
+    async def upsert_within(
+        self, tx: Tx, devices: Sequence[Device], *, author: str, approver: str = "", reason: str
+    ) -> RegistryData:
+        """As `upsert`, inside the transaction `tx`: both or neither."""
         ...
 
     async def remove(self, device_ids: Sequence[str], *, author: str, reason: str) -> RegistryData: ...

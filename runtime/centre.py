@@ -10,7 +10,7 @@ from command_center.deadlines import Deadlines, OnDuty, load_deadlines
 from command_center.model import Change
 from command_center.places import Places
 from command_center.plans import load_plans
-from command_center.ports import LiveDepth
+from command_center.ports import LiveAlarm, LiveDepth
 from command_center.service import CommandCenter
 from command_center.work import Env
 from devices.clock import Clock
@@ -58,6 +58,7 @@ def build_env(
     *,
     duty_chain: Sequence[OnDuty] = (),
     live_depth: LiveDepth | None = None,
+    live_alarm: LiveAlarm | None = None,
 ) -> Env:
     roads = layers.get(ROADS, [])
     return Env(
@@ -69,6 +70,7 @@ def build_env(
         registry=registry,
         centre=district_centre(layers),
         live_depth=live_depth,
+        live_alarm=live_alarm,
     )
 
 

@@ -47,10 +47,3 @@ class Registers:
             raise Invalid("; ".join(wrong))
         revision = await self._service.import_devices(actor, devices, reason=reason)
         return revision, await self._credentials.issue([device.device_id for device in devices])
-
-    async def set_thresholds(
-        self, actor: Actor, device_id: str, prop: str, thresholds: Mapping[str, Any], *, source: str, approver: str
-    ) -> int:
-        return await self._service.set_thresholds(
-            actor, device_id, prop, dict(thresholds), source=source, approver=approver
-        )

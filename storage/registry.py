@@ -54,19 +54,40 @@ class RegistryStore:
         a change of thresholds never does. Changed thresholds are recorded with author, approver and source.
         Raises Invalid (naming every wrong field of every device), before anything is written.
         """
+        self._check(devices)
+        async with self._database.transaction() as conn:
+            return await self._upsert_on(conn, devices, author, approver, reason)
+
+    async def device_within(self, tx: Any, device_id: str) -> Device | None:
+        """A device as it stands inside the command centre's transaction `tx`; nobody changes the register until it ends."""
+        await tx.connection.execute(_SQL["lock_registry"])
+        row = await (await tx.connection.execute(_SQL["read_device"], {"device_id": device_id})).fetchone()
+        return None if row is None else msgspec.convert(row["document"], Device)
+
+    async def upsert_within(
+        self, tx: Any, devices: Sequence[Device], *, author: str, approver: str = "", reason: str
+    ) -> RegistryData:
+        """As `upsert`, inside the command centre's transaction `tx` (of the same database): both or neither."""
+        self._check(devices)
+        return await self._upsert_on(tx.connection, devices, author, approver, reason)
+
+    def _check(self, devices: Sequence[Device]) -> None:
         wrong = [f"{d.device_id}: {problem}" for d in devices for problem in problems_of(d, self._models)]
         if wrong:
             raise Invalid("; ".join(wrong)) from DeviceWrong(wrong)
+
+    async def _upsert_on(
+        self, conn: Connection, devices: Sequence[Device], author: str, approver: str, reason: str
+    ) -> RegistryData:
         ids = [device.device_id for device in devices]
-        async with self._database.transaction() as conn:
-            revision = await self._new_revision(conn, author, reason)
-            known = await _known(conn, ids)
-            replaced = [i for i, row in known.items() if _gives_up(row, self._wanted(devices, i, row))]
-            await conn.execute(_SQL["retire_datastreams"], {"device_ids": replaced})
-            for device in devices:
-                await self._write(conn, device, known.get(device.device_id), revision)
-                await self._record_thresholds(conn, device, known, revision, author, approver, reason)
-            written, streams = await _read(conn, ids)
+        revision = await self._new_revision(conn, author, reason)
+        known = await _known(conn, ids)
+        replaced = [i for i, row in known.items() if _gives_up(row, self._wanted(devices, i, row))]
+        await conn.execute(_SQL["retire_datastreams"], {"device_ids": replaced})
+        for device in devices:
+            await self._write(conn, device, known.get(device.device_id), revision)
+            await self._record_thresholds(conn, device, known, revision, author, approver, reason)
+        written, streams = await _read(conn, ids)
         # The reader of a control first forgets `removed`, then takes `devices`: that is how a series goes.
         return RegistryData(revision=revision, devices=written, datastreams=streams, removed=replaced)
 

@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from command_center.access.approvals import Approvals
+from command_center.access.factors import SecondFactors
+from command_center.access.keys import KeyRing, KeyService
+from command_center.access.people import PeopleService
+from command_center.api.limits import Limits
+from command_center.api.sessions import Sessions
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
 from devices.clock import Clock
@@ -19,6 +25,10 @@ class Users(Protocol):
 
     async def verify(self, username: str, password: str) -> User | None:
         """The user, or None where name or password is wrong or the user is disabled. Takes as long for either."""
+        ...
+
+    async def wrong_code(self, username: str) -> None:
+        """A wrong second factor was given with the right password: it counts as a failed login."""
         ...
 
 
@@ -58,19 +68,6 @@ class Registers(Protocol):
 
         All or none. Raises Invalid naming every wrong field, Conflict naming the ids that are taken, Forbidden.
         """
-        ...
-
-    async def set_thresholds(
-        self,
-        actor: Actor,
-        device_id: str,
-        prop: str,
-        thresholds: Mapping[str, Any],
-        *,
-        source: str,
-        approver: str,
-    ) -> int:
-        """New registry revision. Raises NotFound, Invalid, Forbidden (author and approver are the same person)."""
         ...
 
 
@@ -134,6 +131,11 @@ class ApiDeps:
     metrics_token: str = ""
     metrics_text: Callable[[], str] | None = None  # of all processes; None: this one's alone
     allowed_origins: Sequence[str] = field(default=())  # besides the host that the request names itself
-    revocations: Path | None = None  # file that keeps revoked sessions over a restart
+    sessions: Sessions | None = None  # None: in memory only, by the shipped policy
+    key_ring: KeyRing | None = None
+    people: PeopleService | None = None
+    factors: SecondFactors | None = None
+    keys: KeyService | None = None
+    approvals: Approvals | None = None
+    limits: Limits = field(default_factory=Limits)
     node: str = "command"
-    session_s: float = 12 * 3600.0  # one shift

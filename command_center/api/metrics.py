@@ -14,3 +14,7 @@ REQUESTS = Counter("citybrain_http_requests_total", "HTTP requests", ["method", 
 REQUEST_S = Histogram("citybrain_http_request_seconds", "HTTP request duration", ["method"])
 BODY_REFUSED = Counter("citybrain_http_body_refused_total", "Requests refused for their size")
 REPLAYED = Counter("citybrain_http_idempotent_replays_total", "Answers given again for a known Idempotency-Key")
+SESSIONS_ENDED = Counter(
+    "citybrain_sessions_ended_total", "Sessions that ended before their holder logged out", ["why"]
+)
+WRITES_REFUSED = Counter("citybrain_http_writes_refused_total", "Writes refused because they came too fast", ["by"])

@@ -23,11 +23,11 @@ from command_center.follower import DomainFollower
 from command_center.picture import PictureFollower, past_event
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
-from command_center.users import UserService
 from devices.models import load_models
 from gis.hub import Hub, PastEvent
 from rules.documents import activation, shipped
 from runtime import clock as clocks
+from runtime.access import Access, build_access
 from runtime.broker import Broker
 from runtime.canary import PROPERTY, Canary, Stage
 from runtime.centre import build_env
@@ -48,6 +48,7 @@ from storage.database import Database
 from storage.errors import StorageError
 from storage.history import HistoryStore
 from storage.registry import RegistryStore
+from stream.errors import LogError
 from stream.owner import AppendClient
 from stream.reader import LogReader
 from stream.records import ControlBody, control
@@ -56,6 +57,7 @@ from stream.registry_cache import load_registry
 log = structlog.get_logger()
 
 RETRY_S = 1.0
+FLUSH_EVERY_S = 2.0
 BANNERS = {
     "demo": {"zh": "演示 — 非真实数据，不对外发布", "en": "Demonstration: not real, nothing leaves this system"},
     "exercise": {"zh": "演练 — 非真实事件，不对外发布", "en": "Exercise: not real, nothing leaves this system"},
@@ -77,6 +79,7 @@ class _Rooms:
     follower: DomainFollower
     register: RegistryStore
     registers: RegisterService
+    access: Access
     credentials: BrokerCredentials
     canary: Canary
     health: Health
@@ -133,10 +136,13 @@ def _build(
         registry,
         duty_chain=_duty_chain(settings.data_dir),
         live_depth=lambda device_id: _depth(picture, device_id),
+        live_alarm=lambda alarm_id: picture.alarm_place(alarm_id),
     )
     centre = CommandCenter(store=store, append=appender, env=env, emit=picture.on_change)
     follower = DomainFollower(domain_reader, store, env, picture.on_change)
     register = RegistryStore(database, clock, load_models())
+    registers = RegisterService(register, appender, registry)
+    access = build_access(settings, context.secrets, clock, store, env, picture.on_change, registers)
     return _Rooms(
         context=context,
         hub=hub,
@@ -147,7 +153,8 @@ def _build(
         centre=centre,
         follower=follower,
         register=register,
-        registers=RegisterService(register, appender, registry, UserService(store, clock)),
+        registers=registers,
+        access=access,
         credentials=BrokerCredentials(settings, context.secrets, register),
         canary=canary,
         health=health,
@@ -169,7 +176,8 @@ async def _serve(rooms: _Rooms) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(rooms.picture.run(), name="picture")
         group.create_task(rooms.follower.run(), name="domain")
-        group.create_task(TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change).run(), name="timers")
+        group.create_task(_timers(rooms).run(), name="timers")
+        group.create_task(rooms.access.watch.run(), name="accounts")
         group.create_task(_load_domain(rooms), name="load-domain")
         group.create_task(_open_registers(rooms, registered), name="open-registers")
         group.create_task(rooms.credentials.run(Broker(settings)), name="broker-credentials")
@@ -187,6 +195,11 @@ async def _serve(rooms: _Rooms) -> None:
             for one in (plain, secure):
                 one.should_exit = True
             await asyncio.gather(*serving, return_exceptions=True)
+
+
+def _timers(rooms: _Rooms) -> TimerService:
+    handlers = rooms.access.approvals.handlers
+    return TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change, handlers)
 
 
 async def _say_ready(context: RoleContext, servers: Sequence[Server]) -> None:
@@ -231,6 +244,17 @@ async def _open_registers(rooms: _Rooms, registered: asyncio.Event) -> None:
         await rooms.appender.append(
             [control(ControlBody(id=f"rules-{versions}", type="rules", actor="seed", data=data))]
         )
+    await _flush_registers(rooms)
+
+
+async def _flush_registers(rooms: _Rooms) -> None:
+    """A revision that a timer wrote (an emergency threshold going back), or whose append failed, reaches the log soon."""
+    while True:
+        await asyncio.sleep(FLUSH_EVERY_S)
+        try:
+            await rooms.registers.flush()
+        except (Unavailable, StorageError, LogError, TimeoutError, ConnectionError) as error:
+            log.warning("registry_flush_waits", reason=str(error))
 
 
 def _deps(rooms: _Rooms) -> ApiDeps:
@@ -243,7 +267,6 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         clock=context.clock,
         tick_us=state.tick_us,
         facade=rooms.centre,
-        users=UserService(rooms.store, context.clock),
         hub=rooms.hub,
         picture=rooms.picture,
         signing_key=context.secrets.signing_key.encode(),
@@ -259,7 +282,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         ca_pem=settings.data_dir / "tls" / "ca.pem",
         metrics_token=settings.metrics_token or context.secrets.metrics_token,
         metrics_text=lambda: all_metrics(settings.run_dir, own_role="command"),
-        revocations=settings.data_dir / "run" / "revoked.json",
+        **rooms.access.deps(),
     )
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from command_center.errors import Unavailable
 from command_center.ports import Tx
+from storage.command.access import AccessRows
 from storage.command.incidents import AlarmRows, IncidentRows
 from storage.command.rows import SQL
 from storage.command.tasks import ClosureRows, TaskRows, UnitRows
@@ -15,7 +16,7 @@ from storage.database import Database
 from storage.errors import DatabaseUnavailable
 
 
-class PostgresTx(IncidentRows, AlarmRows, TaskRows, UnitRows, ClosureRows, WorkRows, JournalRows, UserRows):
+class PostgresTx(IncidentRows, AlarmRows, TaskRows, UnitRows, ClosureRows, WorkRows, JournalRows, UserRows, AccessRows):
     """A `command_center.ports.Tx` on one connection inside a transaction."""
 
 
