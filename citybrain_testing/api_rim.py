@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from citybrain_testing.command import make_world
+from command_center.access.records import IncidentRole
 from command_center.api.deps import ApiDeps
 from command_center.audit import AuditService
+from command_center.authority import Action, require
 from command_center.errors import NotFound, Unavailable
 from command_center.machines import RequestState
 from command_center.model import (
@@ -35,6 +37,7 @@ from command_center.model import (
     User,
 )
 from command_center.records import Request
+from command_center.tasks import BY_UNIT
 from devices.clock import ClockKind
 from devices.registry import Datastream, Device, Registry, RegistryData
 from gis.hub import Hub
@@ -269,6 +272,7 @@ class FakeFacade:
     async def issue_tasks(
         self, actor: Actor, incident_id: str, task_ids: Sequence[str] | None = None, *, idempotency_key: str = ""
     ) -> list[Task]:
+        require(actor, Action.ISSUE_TASKS)
         self._incident(incident_id)
         self.calls.append(("issue", (task_ids, idempotency_key)))
         return list(self._tasks.values())
@@ -286,6 +290,7 @@ class FakeFacade:
         return self._tasks[task_id]
 
     async def assign(self, actor: Actor, task_id: str, unit_id: str) -> Task:
+        require(actor, Action.ASSIGN)
         self.calls.append(("assign", (task_id, unit_id)))
         return await self.task(actor, task_id)
 
@@ -305,6 +310,7 @@ class FakeFacade:
         position: tuple[float, float] | None = None,
         idempotency_key: str = "",
     ) -> Task:
+        require(actor, Action.RESPOND if to in BY_UNIT else Action.CHECK_TASK)
         self.calls.append(("move", (task_id, to, device_time_us, position, idempotency_key)))
         task = await self.task(actor, task_id)
         self._tasks[task_id] = task = msgspec.structs.replace(task, state=to, rev=task.rev + 1)
@@ -383,6 +389,20 @@ class FakeFacade:
         if self._closures.pop(closure_id, None) is None:
             raise NotFound("closure", closure_id)
 
+    async def incident_roles(self, actor: Actor, incident_id: str) -> list[IncidentRole]:
+        self._incident(incident_id)
+        return []
+
+    async def give_incident_role(
+        self, actor: Actor, incident_id: str, username: str, role: Role, *, hours: float
+    ) -> IncidentRole:
+        self._incident(incident_id)
+        raise NotFound("user", username)
+
+    async def end_incident_role(self, actor: Actor, incident_id: str, role_id: str) -> None:
+        self._incident(incident_id)
+        raise NotFound("role", role_id)
+
     async def journal(
         self, actor: Actor, *, entity: str = "", entity_id: str = "", limit: int = 200, cursor: str = ""
     ) -> tuple[list[JournalEntry], str | None]:
@@ -407,6 +427,8 @@ USERS = {
         User(username="analyst1", name="分析员", roles=[Role.ANALYST]),
         User(username="admin", name="管理员", roles=[Role.ADMIN]),
         User(username="met", name="气象", roles=[Role.MET]),
+        User(username="security", name="安全管理员", roles=[Role.SECURITY]),
+        User(username="auditor", name="审计员", roles=[Role.AUDITOR]),
         User(username="gone", name="离职", roles=[Role.ADMIN], enabled=False),
     )
 }
@@ -420,6 +442,9 @@ class FakeUsers:
         if self.down:
             raise Unavailable("database is down", 7)
         return USERS.get(username) if password == PASSWORD else None
+
+    async def wrong_code(self, username: str) -> None:
+        pass
 
 
 @dataclass(slots=True)
@@ -484,18 +509,6 @@ class FakeRegisters:
         self, actor: Actor, documents: Sequence[Mapping[str, Any]], *, reason: str
     ) -> tuple[int, Mapping[str, str]]:
         return 2, {str(document["device_id"]): "shown-once" for document in documents}
-
-    async def set_thresholds(
-        self,
-        actor: Actor,
-        device_id: str,
-        prop: str,
-        thresholds: Mapping[str, Any],
-        *,
-        source: str,
-        approver: str,
-    ) -> int:
-        return 2
 
 
 def live_hub() -> Hub:

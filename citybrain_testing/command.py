@@ -16,7 +16,7 @@ from command_center.model import Actor, Authority, Change, Role, Unit, UnitStatu
 from command_center.outbox import Outbox
 from command_center.places import Places
 from command_center.plans import load_plans
-from command_center.ports import LiveDepth, Store
+from command_center.ports import AreaOf, LiveDepth, Store
 from command_center.service import CommandCenter
 from command_center.timers import TimerService
 from command_center.work import Env
@@ -284,6 +284,7 @@ def make_world(
     live_depth: LiveDepth | None = None,
     emit: Callable[[Change], None] | None = None,
     outbox: Outbox | None = None,
+    area_of: AreaOf = lambda lon, lat: "",
 ) -> World:
     clock = clock or SteppedClock()
     log = log or MemoryLog(clock)
@@ -297,6 +298,7 @@ def make_world(
         centre=node(2, 2),
         live_depth=live_depth,
         outbox=outbox,
+        area_of=area_of,
     )
     changes: list[Change] = []
     out = emit or changes.append

@@ -15,7 +15,6 @@ from command_center.device_care.service import DeviceCare
 from command_center.device_register import RegisterService
 from command_center.model import Actor, Role
 from command_center.ports import Store
-from command_center.users import UserService
 from devices.models import load_models
 from devices.registry import Device, Registry
 from storage.command import PostgresStore
@@ -114,8 +113,7 @@ async def _world(
     base = make_world(store, clock=clock)
     registry, door, status = Registry(), FakeDoor(), dict[str, str]()
     env = replace(base.env, registry=registry)
-    people = UserService(store, clock)
-    registers = RegisterService(register, base.log, registry, people, changed=door.changed)
+    registers = RegisterService(register, base.log, registry, changed=door.changed)
     listed = list(devices)
     if listed:
         await register.upsert(listed, author="seed", approver="", reason="seed")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from command_center.errors import Forbidden
+from command_center.errors import Forbidden, NotFound, SecondFactorNeeded
 from command_center.model import Actor, Role
 
 O, L, R, V, A, ADM, MET = (  # noqa: E741  (one letter each keeps the table readable)
@@ -23,8 +23,18 @@ O, L, R, V, A, ADM, MET = (  # noqa: E741  (one letter each keeps the table read
     Role.MET,
 )
 REG = Role.REGISTRAR
+SEC, AUD, COM, SCN, LIA, GRD = (
+    Role.SECURITY,
+    Role.AUDITOR,
+    Role.COMMANDER,
+    Role.SCENE,
+    Role.LIAISON,
+    Role.GRID,
+)
 _DESK = frozenset({O, L})
-_WATCH = frozenset({O, L, R, A, ADM})
+_COMMAND = frozenset({COM, SCN})
+_WATCH = frozenset({O, L, R, A, ADM, COM, SCN, LIA, Role.ISSUER, Role.UPSTREAM})
+_ANYBODY = frozenset(Role)
 
 SYSTEM_NAME = "system"
 
@@ -94,10 +104,28 @@ class Action(StrEnum):
     INSTRUCT = "give an instruction"
     ANSWER_INSTRUCTION = "answer an instruction"
     CHECK_INSTRUCTION = "check or close an instruction"
+    # access: what the rim alone decided before, people, keys, sessions, approvals, roles in an incident
+    READ_RULES = "read rules"
+    READ_REQUESTS = "read requests to other agencies"
+    READ_LAYERS = "read map layers"
+    READ_DEVICES = "read devices"
+    READ_OBSERVATIONS = "read observations"
+    CHECK_DEVICE = "check a device"
+    READ_DEAD_LETTERS = "read dead letters"
+    IMPORT_DEVICES = "import devices"
+    ADVANCE_CLOCK = "advance the clock"
+    OWN_ACCOUNT = "look after one's own account"
+    READ_USERS = "read users"
+    READ_API_KEYS = "read API keys"
+    API_KEYS = "manage API keys"
+    READ_APPROVALS = "read approvals"
+    APPROVE_THRESHOLD = "approve a change of a threshold"
+    OVERRIDE_THRESHOLD = "change a threshold at once in an emergency"
+    GIVE_INCIDENT_ROLE = "give a role in an incident"
 
 
 MATRIX: Mapping[Action, frozenset[Role]] = {
-    Action.READ_ALARMS: _WATCH,
+    Action.READ_ALARMS: _WATCH | {GRD},
     Action.ACK_ALARM: _DESK,
     Action.SHELVE_ALARM: _DESK,
     Action.RESET_ALARM: _DESK,
@@ -107,7 +135,7 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.REJECT_INCIDENT: _DESK,
     Action.CONTROL_INCIDENT: _DESK,
     Action.CLOSE_INCIDENT: _DESK,
-    Action.NOTE: _DESK | {R},
+    Action.NOTE: _DESK | {R},  # and who has a role in the incident: INCIDENT_MATRIX
     Action.ISSUE_TASKS: _DESK,
     Action.ASSIGN: _DESK,
     Action.READ_TASKS: _WATCH,
@@ -116,12 +144,12 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.READ_UNITS: _WATCH,
     Action.REPORT_UNIT: _DESK | {R},
     Action.REGISTER_UNIT: frozenset({ADM}),
-    Action.READ_CLOSURES: _WATCH,
+    Action.READ_CLOSURES: _WATCH | {GRD},
     Action.CLOSE_ROAD: _DESK,
-    Action.ANSWER_REQUEST: _DESK,
-    Action.JOURNAL: frozenset({L, A, ADM, Role.AUDITOR}),
+    Action.ANSWER_REQUEST: _DESK | {LIA},
+    Action.JOURNAL: frozenset({L, A, ADM, AUD}),
     Action.READ_PLANS: frozenset({O, L, A, ADM}),
-    Action.USERS: frozenset({ADM}),
+    Action.USERS: frozenset({SEC}),
     Action.REGISTER_DEVICE: frozenset({ADM, V}),
     Action.SET_THRESHOLD: frozenset({L}),
     # Registers: everybody who works for the district reads them, masked; who calls people at night reads telephones in clear;
@@ -160,10 +188,53 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.INSTRUCT: frozenset({L}),
     Action.ANSWER_INSTRUCTION: _WATCH | {Role.REGISTRAR},  # whose name, unit or organisation it bears
     Action.CHECK_INSTRUCTION: _DESK,
+    # access
+    Action.READ_RULES: frozenset({L, A, ADM}),
+    Action.READ_REQUESTS: _DESK | {LIA},
+    Action.READ_LAYERS: _ANYBODY,
+    Action.READ_DEVICES: _ANYBODY - {SEC, AUD},
+    Action.READ_OBSERVATIONS: frozenset({O, L, A, ADM, V, COM, SCN, Role.REGISTRAR, Role.UPSTREAM}),
+    Action.CHECK_DEVICE: frozenset({V, O, L, ADM}),
+    Action.READ_DEAD_LETTERS: frozenset({V, A, ADM}),
+    Action.IMPORT_DEVICES: frozenset({ADM}),
+    Action.ADVANCE_CLOCK: frozenset({ADM}),
+    Action.OWN_ACCOUNT: _ANYBODY,
+    Action.READ_USERS: frozenset({SEC, AUD}),
+    Action.READ_API_KEYS: frozenset({SEC, AUD}),
+    Action.API_KEYS: frozenset({SEC}),
+    Action.READ_APPROVALS: frozenset({O, L, A, ADM, AUD}),
+    Action.APPROVE_THRESHOLD: frozenset({O, L, ADM}),
+    Action.OVERRIDE_THRESHOLD: frozenset({L}),
+    Action.GIVE_INCIDENT_ROLE: frozenset({L}),
 }
 
+# What a role held in one incident (`command_center.incident_roles`) allows in that incident, whatever the account's own roles.
+INCIDENT_MATRIX: Mapping[Action, frozenset[Role]] = {
+    Action.READ_INCIDENTS: _COMMAND,
+    Action.READ_TASKS: _COMMAND,
+    Action.NOTE: _COMMAND,
+    Action.ISSUE_TASKS: _COMMAND,
+    Action.ASSIGN: _COMMAND,
+    Action.CHECK_TASK: _COMMAND,
+    Action.CONTROL_INCIDENT: _COMMAND,
+    Action.CLOSE_INCIDENT: frozenset({COM}),
+}
+INCIDENT_ROLES = _COMMAND
+
+# Acts that a login with one factor is not enough for, where the policy (`access/second_factor.yaml`) wants two of the role.
+NEEDS_SECOND_FACTOR = frozenset({Action.USERS, Action.API_KEYS, Action.APPROVE_THRESHOLD, Action.OVERRIDE_THRESHOLD})
+
+# Roles that nobody holds together: who hands out roles does not use them, who audits changes nothing, who comes from outside
+# (a firm, a machine) has no desk. Pairs; `command_center.users.check_user` asks.
+_ALONE = frozenset({SEC, AUD, V, MET, Role.UPSTREAM})
+FORBIDDEN_TOGETHER: frozenset[frozenset[Role]] = frozenset(
+    frozenset({alone, other}) for alone in _ALONE for other in Role if other is not alone
+)
+
 # Actions a responder may take only for its own unit.
-OWN_UNIT_ONLY = frozenset({Action.RESPOND, Action.REPORT_UNIT, Action.READ_TASKS})
+OWN_UNIT_ONLY = frozenset(
+    {Action.RESPOND, Action.REPORT_UNIT, Action.READ_TASKS, Action.ANSWER_REQUEST, Action.READ_REQUESTS}
+)
 
 
 def require(
@@ -174,18 +245,26 @@ def require(
     area: str | None = None,
     organisation: str | None = None,
     hazard: str | None = None,
+    held: frozenset[Role] = frozenset(),
 ) -> None:
     """Raises Forbidden unless the matrix lets the actor do this, and on this object: inside his scope where it has an area, an
-    organisation or a hazard; a responder only for its own `unit_id` where that counts.
+    organisation or a hazard; a responder only for its own `unit_id` where that counts. `held`: roles that he holds in the
+    incident that this is about; they carry their own scope, which is the incident. Raises SecondFactorNeeded where the act
+    takes two factors and the login had one.
 
-    The engine itself (`system`) may do what the callers in this package do; it never comes through the facade.
+    An object that exists and lies outside the scope is not refused here but is not there: `must_see`. The engine itself (`system`) may do what the callers in this package do; it never comes through the facade.
     """
     if actor.username == SYSTEM_NAME and not actor.roles:
         return
     allowed = MATRIX[action]
-    if not actor.roles & allowed:
+    by_incident = bool(held & INCIDENT_MATRIX.get(action, frozenset()))
+    if not actor.roles & allowed and not by_incident:
         needed = ", ".join(sorted(role.value for role in allowed))
         raise Forbidden(actor.username, action.value, f"this needs one of the roles {needed}")
+    if action in NEEDS_SECOND_FACTOR and actor.lacks_second_factor:
+        raise SecondFactorNeeded(actor.username, action.value)
+    if by_incident:
+        return
     if unit_id is not None and action in OWN_UNIT_ONLY and only_own(actor) and actor.unit_id != unit_id:
         raise Forbidden(actor.username, action.value, f"only for your own unit {actor.unit_id or '(none)'}")
     if not actor.scope.covers(area=area, organisation=organisation, hazard=hazard):
@@ -193,9 +272,31 @@ def require(
         raise Forbidden(actor.username, action.value, f"{where or 'an object without an area'} lies outside your scope")
 
 
+def must_see(
+    actor: Actor,
+    kind: str,
+    identifier: str,
+    *,
+    area: str | None = None,
+    organisation: str | None = None,
+    hazard: str | None = None,
+    held: frozenset[Role] = frozenset(),
+) -> None:
+    """Raises NotFound for an object outside the actor's scope: what one may not see is not there (404), what one may see and
+    not do is refused (403, `require`)."""
+    if held & INCIDENT_ROLES or actor.scope.covers(area=area, organisation=organisation, hazard=hazard):
+        return
+    raise NotFound(kind, identifier)
+
+
+def may(actor: Actor, action: Action) -> bool:
+    """Whether the matrix has the action for one of his roles, wherever."""
+    return bool(actor.roles & MATRIX[action]) or (actor.username == SYSTEM_NAME and not actor.roles)
+
+
 def only_own(actor: Actor) -> bool:
     """True for an actor whose view and acts are limited to its own unit."""
-    return actor.has(R) and not actor.has(O, L, A, ADM)
+    return actor.has(R, LIA) and not actor.has(O, L, A, ADM, COM, SCN)
 
 
 class How(StrEnum):

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from command_center.authority import Action, must_see, require
 from command_center.dispatch import WADING_M
 from command_center.errors import Conflict, Invalid, NotFound
 from command_center.model import Closure
@@ -30,7 +31,8 @@ LIVE_DEPTH_MAX_AGE_US = 15 * 60 * 1_000_000  # three missed five-minute reports;
 async def close_by_hand(
     work: Work, edges: Sequence[str], reason: str, depth_m: float | None, minutes: float | None, evidence: str
 ) -> Closure:
-    """Raises Invalid for a road that does not exist, no reason, or a depth or duration that makes no sense."""
+    """Raises Invalid for a road that does not exist, no reason, or a depth or duration that makes no sense; Forbidden outside
+    the actor's area."""
     known = set(work.env.roads.road_ids)
     unknown = [edge for edge in edges if edge not in known]
     if not edges or unknown:
@@ -41,8 +43,10 @@ async def close_by_hand(
         raise Invalid(f"depth_m: {depth_m} is not a depth in metres; leave it out when it is unknown")
     if minutes is not None and not minutes > 0:
         raise Invalid(f"minutes: {minutes} is not above 0")
-    number = await work.tx.next_number("closure")
     lon, lat = _where(work.env, edges)
+    area = work.env.area_of(lon, lat)
+    require(work.actor, Action.CLOSE_ROAD, area=area)
+    number = await work.tx.next_number("closure")
     closure = Closure(
         closure_id=f"C-{number:05d}",
         edges=list(edges),
@@ -54,6 +58,7 @@ async def close_by_hand(
         expires_us=None if minutes is None else work.at_us + round(minutes * 60e6),
         author=work.actor.username,
         evidence=evidence,
+        area=area,
     )
     await _put(work, None, closure, source="", action="close_road")
     if closure.expires_us is not None:
@@ -65,6 +70,7 @@ async def reopen(work: Work, closure_id: str, why: str = "") -> None:
     closure = await work.tx.closure(closure_id)
     if closure is None:
         raise NotFound("closure", closure_id)
+    must_see(work.actor, "closure", closure_id, area=closure.area)
     if not await work.tx.end_closure(closure_id, work.at_us, work.actor.username):
         raise Conflict(f"closure {closure_id} has been ended already")
     await work.tx.drop_timer(f"closure:{closure_id}")
@@ -195,6 +201,7 @@ async def _automatic(
         expires_us=None,
         author=work.actor.username,
         evidence=evidence,
+        area=device.area,
     )
     await _put(work, None, closure, source, "close_road")
 

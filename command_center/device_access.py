@@ -35,7 +35,7 @@ class DeviceCertificate(msgspec.Struct, frozen=True, kw_only=True):
     revoked_machine_us: int | None = None
 
 
-class AccessTx(Protocol):
+class DeviceAccessTx(Protocol):
     """What device access needs of a transaction (part of `ports.Tx`)."""
 
     async def put_device_hashes(self, hashes: Mapping[str, str], at_us: int) -> None:

@@ -19,6 +19,13 @@ class Forbidden(CommandError):
         self.actor, self.action, self.why = actor, action, why
 
 
+class SecondFactorNeeded(Forbidden):
+    """The act takes two factors, and this login had one."""
+
+    def __init__(self, actor: str, action: str) -> None:
+        super().__init__(actor, action, "this needs a second factor: set one up (POST /me/totp) and log in with it")
+
+
 class IllegalTransition(CommandError):
     def __init__(self, kind: str, identifier: str, state: str, event: str) -> None:
         super().__init__(f"{kind} {identifier!r} is {state}: {event} is not possible now")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from command_center.access.records import IncidentRole
 from command_center.machines import RequestState
 from command_center.model import (
     Actor,
@@ -17,6 +18,7 @@ from command_center.model import (
     Closure,
     Incident,
     JournalEntry,
+    Role,
     Task,
     TaskState,
     Unit,
@@ -117,6 +119,15 @@ class CommandFacade(Protocol):
         evidence: str = "",
     ) -> Closure: ...
     async def reopen_road(self, actor: Actor, closure_id: str) -> None: ...
+
+    async def incident_roles(self, actor: Actor, incident_id: str) -> list[IncidentRole]: ...
+    async def give_incident_role(
+        self, actor: Actor, incident_id: str, username: str, role: Role, *, hours: float
+    ) -> IncidentRole:
+        """Commander or scene commander of this incident for so many city hours."""
+        ...
+
+    async def end_incident_role(self, actor: Actor, incident_id: str, role_id: str) -> None: ...
 
     async def journal(
         self, actor: Actor, *, entity: str = "", entity_id: str = "", limit: int = 200, cursor: str = ""

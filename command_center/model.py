@@ -21,6 +21,12 @@ class Role(StrEnum):
     REGISTRAR = "registrar"  # 登记员: keeps the registers
     SECURITY = "security"  # 安全管理员: people, roles, keys; cannot run the system nor touch the audit
     AUDITOR = "auditor"  # 审计员: reads the journal and its proofs, changes nothing
+    COMMANDER = "commander"  # 指挥长: acts in the incidents that are given to him
+    SCENE = "scene"  # 现场指挥: acts at the incidents that are given to him
+    ISSUER = "issuer"  # 信息发布审签人
+    LIAISON = "liaison"  # 部门联络员: signs for requests to his own agency's unit
+    GRID = "grid"  # 网格员
+    UPSTREAM = "upstream"  # 上级平台: machine account that reads
 
 
 class Authority(StrEnum):
@@ -38,6 +44,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     vendor: str = ""
     on_behalf_of: str = ""
     scope: Scope = EVERYWHERE
+    lacks_second_factor: bool = False  # the policy wants one of somebody with these roles, and the login had none
 
     def has(self, *roles: Role) -> bool:
         return bool(self.roles.intersection(roles))
@@ -217,6 +224,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     rev: int
     eta_s: float | None = None
     history: list[TaskHistory] = []
+    area: str = ""  # of its incident
+    hazard: str = ""  # kind of its incident
 
 
 class UnitStatus(StrEnum):
@@ -281,6 +290,7 @@ class Closure(msgspec.Struct, frozen=True, kw_only=True):
     expires_us: int | None
     author: str
     evidence: str = ""  # alarm id, event id or a person's words
+    area: str = ""
 
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,8 @@ from command_center.picture_devices import DeviceBoard, DeviceLive
 from command_center.ports import Reader
 from devices.clock import Clock
 from devices.registry import Registry, registry_data, touched
-from gis.hub import EventChannel, Hub, PastEvent
+from gis.hub import EventChannel, Hub, KeptEvent, PastEvent
+from gis.sight import UNLABELLED, Label
 from hazards.bulletins import Bulletin, TrackPoint
 from rules import transitions
 from stream.errors import LogTrimmed
@@ -32,7 +33,7 @@ from stream.records import ControlBody, Record, RecordKind, as_batch, as_control
 log = structlog.get_logger(__name__)
 
 SNAPSHOT = "picture"
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 SNAPSHOT_EVERY_S = 30.0
 READ_ROWS = 64  # a frame holds up to about 1,000 observations
 YIELD_S = 0.005  # catching up must not keep screens waiting
@@ -97,7 +98,7 @@ class _Saved(msgspec.Struct, kw_only=True):
     bulletins: list[Bulletin]
     ring_seq: int
     ring_floor: int
-    ring: list[tuple[int, bool, str, bytes]]
+    ring: list[KeptEvent]
     domain_seq: int
     incidents: list[Incident]
     tasks: list[Task]
@@ -285,6 +286,8 @@ class PictureFollower:
             rev=incident.rev,
             data=incident,
             t_us=change.at_us,
+            area=incident.area,
+            hazard=incident.kind,
             keep=keep,
         )
 
@@ -299,6 +302,8 @@ class PictureFollower:
             data=task,
             t_us=change.at_us,
             owner=task_owner(task),
+            area=task.area,
+            hazard=task.hazard,
             keep=keep,
         )
 
@@ -312,6 +317,7 @@ class PictureFollower:
             data=instruction,
             t_us=change.at_us,
             owner=instruction_owner(instruction),
+            area=instruction.area or None,
             keep=instruction.open,
         )
 
@@ -348,7 +354,7 @@ class PictureFollower:
             unit.kind,
             unit.task_id,
         ]
-        self._units_channel.put(unit_id, columns, t_us=at_us, lon=unit.lon, lat=unit.lat, owner=unit_id)
+        self._units_channel.put(unit_id, columns, t_us=at_us, lon=unit.lon, lat=unit.lat, owner=unit_id, area=unit.area)
 
     def _closure(self, closure_id: str, closure: Closure | None, at_us: int) -> None:
         if closure is None:
@@ -357,7 +363,7 @@ class PictureFollower:
             return
         self._closures[closure_id] = closure
         columns = [closure.reason, closure.depth_m, closure.since_us, closure.expires_us, closure.edges]
-        self._closures_channel.put(closure_id, columns, t_us=at_us, lon=closure.lon, lat=closure.lat)
+        self._closures_channel.put(closure_id, columns, t_us=at_us, lon=closure.lon, lat=closure.lat, area=closure.area)
 
     def load_domain(
         self,
@@ -375,9 +381,10 @@ class PictureFollower:
             if channel.seq < seq:
                 channel.skip_to(seq)
         now_us = self._clock.city_us()
-        _replace(self._incidents_channel, self._incidents, {i.incident_id: i for i in incidents if _shown(i)})
+        shown = {i.incident_id: i for i in incidents if _shown(i)}
+        _replace(self._incidents_channel, self._incidents, shown, incident_label)
         open_tasks = {t.task_id: t for t in tasks if t.state is not TaskState.CLOSED}
-        _replace(self._tasks_channel, self._tasks, open_tasks, task_owner)
+        _replace(self._tasks_channel, self._tasks, open_tasks, task_label)
         for unit in units:
             self._unit(unit.unit_id, unit, now_us)
         for closure in closures:
@@ -392,7 +399,7 @@ class PictureFollower:
         if self._instructions_channel.seq < seq:
             self._instructions_channel.skip_to(seq)
         fresh = {i.instruction_id: i for i in instructions if i.open}
-        _replace(self._instructions_channel, self._instructions, fresh, instruction_owner)
+        _replace(self._instructions_channel, self._instructions, fresh, instruction_label)
 
     def banner(self, identifier: str, kind: str, *, active: bool, zh: str = "", en: str = "") -> None:
         """A line on every screen about the system itself (`child_down`, `clock_behind`, `broker_drop`); `active` False ends it."""
@@ -420,6 +427,11 @@ class PictureFollower:
 
     def latest_of(self, device_id: str) -> Mapping[str, Sequence[Any]]:
         return self.devices.latest_of(device_id)
+
+    def alarm_place(self, alarm_id: str) -> tuple[str, str] | None:
+        """(area, hazard) of an alarm that is on the screens: what permission asks, also without the database."""
+        known = self.alarms.alarms.get(alarm_id)
+        return None if known is None else (known.condition.last.area, known.condition.last.hazard)
 
     def open_alarms(self) -> list[Alarm]:
         """Newest first."""
@@ -525,11 +537,13 @@ class PictureFollower:
 
 def past_event(change: Change) -> PastEvent:
     """A kept change as an event for a screen that comes back, with the same owner as when it was live."""
-    owner = ""
+    label = UNLABELLED
     if change.channel == "task":
-        owner = task_owner(msgspec.convert(change.data, Task))
+        label = task_label(msgspec.convert(change.data, Task))
+    elif change.channel == "incident":
+        label = incident_label(msgspec.convert(change.data, Incident))
     elif change.channel == "instruction":
-        owner = instruction_owner(msgspec.convert(change.data, Instruction))
+        label = instruction_label(msgspec.convert(change.data, Instruction))
     return PastEvent(
         seq=change.seq,
         kind=change.kind,
@@ -537,7 +551,9 @@ def past_event(change: Change) -> PastEvent:
         rev=change.rev,
         data=change.data,
         t_us=change.at_us,
-        owner=owner,
+        owner=label.owner,
+        area=label.area,
+        hazard=label.hazard,
     )
 
 
@@ -559,6 +575,18 @@ def instruction_owner(instruction: Instruction) -> str:
     return first.id if first.kind == "unit" and not others else ""
 
 
+def instruction_label(instruction: Instruction) -> Label:
+    return Label(owner=instruction_owner(instruction), area=instruction.area or None)
+
+
+def task_label(task: Task) -> Label:
+    return Label(owner=task_owner(task), area=task.area, hazard=task.hazard)
+
+
+def incident_label(incident: Incident) -> Label:
+    return Label(area=incident.area, hazard=incident.kind)
+
+
 def _shown(incident: Incident) -> bool:
     return incident.state not in (IncidentState.ARCHIVED, IncidentState.MERGED)
 
@@ -571,7 +599,7 @@ def _keep(objects: dict[str, Any], identifier: str, value: Any, keep: bool) -> N
 
 
 def _replace(
-    channel: EventChannel, known: dict[str, Any], fresh: Mapping[str, Any], owner: Callable[[Any], str] = lambda _: ""
+    channel: EventChannel, known: dict[str, Any], fresh: Mapping[str, Any], label: Callable[[Any], Label]
 ) -> None:
     """Make the snapshot of an event channel what was just read, except for what is newer here."""
     for gone in known.keys() - fresh.keys():
@@ -581,7 +609,7 @@ def _replace(
         if identifier in known and known[identifier].rev > value.rev:
             continue
         known[identifier] = value
-        channel.load(identifier, value.rev, value, owner(value))
+        channel.load(identifier, value.rev, value, label(value))
 
 
 def _count(values: Any) -> dict[str, int]:

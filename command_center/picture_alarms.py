@@ -14,6 +14,7 @@ from command_center.alarm_side import alarm_of, side_after_control, side_after_t
 from command_center.model import Alarm
 from command_center.records import AlarmSide
 from gis.hub import EventChannel
+from gis.sight import Label
 from rules.transitions import COLOURS, Condition, Kind, Transition, fold
 from stream.records import ControlBody
 
@@ -120,7 +121,15 @@ class AlarmBoard:
         known = self.alarms[alarm_id]
         alarm = known.alarm()
         self.channel.publish(
-            seq=position, kind=kind, object_id=alarm_id, rev=position, data=alarm, t_us=at_us, keep=known.open
+            seq=position,
+            kind=kind,
+            object_id=alarm_id,
+            rev=position,
+            data=alarm,
+            t_us=at_us,
+            area=alarm.area,
+            hazard=alarm.hazard,
+            keep=known.open,
         )
         if not known.open and known.stored:
             del self.alarms[alarm_id]
@@ -135,6 +144,8 @@ class AlarmBoard:
             rev=position,
             data=alarm,
             t_us=transition.at_us,
+            area=alarm.area,
+            hazard=alarm.hazard,
             keep=False,
         )
 
@@ -144,7 +155,9 @@ class AlarmBoard:
             alarm.since_s = now_s
             self.alarms[alarm.condition.alarm_id] = alarm
             if alarm.open:
-                self.channel.load(alarm.condition.alarm_id, alarm.position, alarm.alarm())
+                last = alarm.condition.last
+                label = Label(area=last.area, hazard=last.hazard)
+                self.channel.load(alarm.condition.alarm_id, alarm.position, alarm.alarm(), label)
 
     def open(self) -> Iterator[Alarm]:
         return (known.alarm() for known in self.alarms.values() if known.open)

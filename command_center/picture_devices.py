@@ -174,6 +174,7 @@ class DeviceBoard:
             lon=device.lon,
             lat=device.lat,
             owner=device.vendor,
+            area=device.area,
         )
 
     def counts(self) -> dict[str, int]:

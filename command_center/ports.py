@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from command_center.device_access import AccessTx
+from command_center.access.ports import AccessTx
+from command_center.access.scope import EVERYWHERE, Scope
+from command_center.device_access import DeviceAccessTx
 from command_center.device_care.ports import CareTx
 from command_center.duty.ports import DutyRows
 from command_center.journal import JournalTx
@@ -51,8 +53,14 @@ Emit = Callable[[Change], None]
 LiveDepth = Callable[[str], tuple[float, int, int] | None]
 """device id -> (water depth in metres, quality flag, phenomenon time in city us) as last measured, or None."""
 
+LiveAlarm = Callable[[str], tuple[str, str] | None]
+"""alarm id -> (area, hazard) of an alarm that is on the screens, or None."""
 
-class Tx(RegisterTx, AccessTx, JournalTx, ImportTx, DutyRows, CareTx, OutboxTx, Protocol):
+AreaOf = Callable[[float, float], str]
+"""lon, lat (WGS 84 degrees) -> administrative code of the smallest registered area, "" outside all of them."""
+
+
+class Tx(RegisterTx, AccessTx, DeviceAccessTx, JournalTx, ImportTx, DutyRows, CareTx, OutboxTx, Protocol):
     """One transaction. Rows come back as they are in it; an update with a stale `rev` or state changes nothing and says so."""
 
     # the log and retries
@@ -68,8 +76,16 @@ class Tx(RegisterTx, AccessTx, JournalTx, ImportTx, DutyRows, CareTx, OutboxTx, 
         """Without timeline; `task_counts` and `alarm_ids` filled."""
         ...
 
-    async def incidents(self, states: Sequence[IncidentState], limit: int, before: str = "") -> list[Incident]:
-        """Newest id first, ids below `before`; empty `states` = all."""
+    async def incidents(
+        self,
+        states: Sequence[IncidentState],
+        limit: int,
+        before: str = "",
+        *,
+        scope: Scope = EVERYWHERE,
+        also: Sequence[str] = (),
+    ) -> list[Incident]:
+        """Newest id first, ids below `before`; empty `states` = all. Those inside `scope`, and those named in `also`."""
         ...
 
     async def open_incident(self, group_key: str) -> Incident | None: ...
@@ -83,8 +99,18 @@ class Tx(RegisterTx, AccessTx, JournalTx, ImportTx, DutyRows, CareTx, OutboxTx, 
     # tasks
     async def task(self, task_id: str) -> TaskRecord | None: ...
     async def tasks(
-        self, *, incident_id: str = "", unit_id: str = "", states: Sequence[TaskState] = (), limit: int = 1000
-    ) -> list[TaskRecord]: ...
+        self,
+        *,
+        incident_id: str = "",
+        unit_id: str = "",
+        states: Sequence[TaskState] = (),
+        limit: int = 1000,
+        scope: Scope = EVERYWHERE,
+        also: Sequence[str] = (),
+    ) -> list[TaskRecord]:
+        """Those inside `scope`, and those of the incidents named in `also`."""
+        ...
+
     async def insert_task(self, record: TaskRecord) -> bool:
         """False when the incident has a task of this origin already."""
         ...
@@ -103,7 +129,9 @@ class Tx(RegisterTx, AccessTx, JournalTx, ImportTx, DutyRows, CareTx, OutboxTx, 
 
     # alarms
     async def alarm(self, alarm_id: str) -> AlarmRecord | None: ...
-    async def alarms(self, *, firing_only: bool, limit: int, before: str = "") -> list[AlarmRecord]:
+    async def alarms(
+        self, *, firing_only: bool, limit: int, before: str = "", scope: Scope = EVERYWHERE
+    ) -> list[AlarmRecord]:
         """Newest first by (raised, id); `before` = "raised_us:alarm_id" of the last one seen."""
         ...
 
@@ -162,6 +190,16 @@ class DeviceRegister(Protocol):
     async def load(self) -> RegistryData: ...
     async def upsert(self, devices: Sequence[Device], *, author: str, approver: str, reason: str) -> RegistryData:
         """Write the devices under a new revision, give new datastreams their numbers; returns the change."""
+        ...
+
+    async def device_within(self, tx: Tx, device_id: str) -> Device | None:
+        """As it stands inside `tx`; nobody changes the register until that ends."""
+        ...
+
+    async def upsert_within(
+        self, tx: Tx, devices: Sequence[Device], *, author: str, approver: str = "", reason: str
+    ) -> RegistryData:
+        """As `upsert`, inside the transaction `tx`: both or neither."""
         ...
 
     async def remove(self, device_ids: Sequence[str], *, author: str, reason: str) -> RegistryData: ...

@@ -79,3 +79,5 @@ class UserRecord(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     locked_until_us: int | None = None
     changed_us: int = 0
+    last_login_us: int | None = None
+    password_us: int = 0  # sessions older than this have ended

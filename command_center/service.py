@@ -17,9 +17,11 @@ import msgspec
 
 from command_center import closures as road_closures
 from command_center import incident_book as book
-from command_center import incidents, requests, tasks, units
+from command_center import incident_roles, incidents, requests, tasks, units
+from command_center.access.records import IncidentRole
+from command_center.access.scope import EVERYWHERE
 from command_center.alarm_side import alarm_of
-from command_center.authority import Action, only_own, require
+from command_center.authority import Action, must_see, only_own, require
 from command_center.dispatch import closed_for
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.machines import INCIDENT_OPEN, TASK_OVER, RequestState
@@ -32,6 +34,7 @@ from command_center.model import (
     Incident,
     IncidentState,
     JournalEntry,
+    Role,
     Task,
     TaskState,
     Unit,
@@ -72,7 +75,9 @@ class CommandCenter:
             raise Invalid(f"state {state!r}: expected open or all")
         limit = _page(limit)
         async with self.store.read() as tx:
-            found = await tx.alarms(firing_only=state == "open", limit=limit, before=_alarm_cursor(cursor))
+            found = await tx.alarms(
+                firing_only=state == "open", limit=limit, before=_alarm_cursor(cursor), scope=actor.scope
+            )
         last = found[-1].condition if len(found) == limit else None
         return [alarm_of(a.condition, a.side) for a in found], f"{last.raised_us}:{last.alarm_id}" if last else None
 
@@ -82,14 +87,18 @@ class CommandCenter:
             record = await tx.alarm(alarm_id)
             if record is None:
                 raise NotFound("alarm", alarm_id)
+            last = record.condition.last
+            must_see(actor, "alarm", alarm_id, area=last.area, hazard=last.hazard)
             return alarm_of(record.condition, record.side), await tx.transitions(alarm_id)
 
     async def acknowledge(self, actor: Actor, alarm_id: str, comment: str = "") -> int:
         require(actor, Action.ACK_ALARM)
+        await self._must_see_alarm(actor, alarm_id)
         return await self._control(actor, "ack", {"alarm_id": _alarm_id(alarm_id), "comment": comment})
 
     async def shelve(self, actor: Actor, alarm_id: str, minutes: float, comment: str) -> int:
         require(actor, Action.SHELVE_ALARM)
+        await self._must_see_alarm(actor, alarm_id)
         if not 0 < minutes <= SHELVE_MAX_MINUTES:
             raise Invalid(f"minutes: {minutes} is not in 0..{SHELVE_MAX_MINUTES:g}")
         if not comment.strip():
@@ -100,16 +109,18 @@ class CommandCenter:
 
     async def unshelve(self, actor: Actor, alarm_id: str) -> int:
         require(actor, Action.SHELVE_ALARM)
+        await self._must_see_alarm(actor, alarm_id)
         return await self._control(actor, "unshelve", {"alarm_id": _alarm_id(alarm_id)})
 
     async def reset(self, actor: Actor, alarm_id: str, comment: str) -> int:
         require(actor, Action.RESET_ALARM)
+        await self._must_see_alarm(actor, alarm_id)
         if not comment.strip():
             raise Invalid("comment: a reset needs a reason")
         return await self._control(actor, "reset", {"alarm_id": _alarm_id(alarm_id), "comment": comment})
 
     async def bulletin(self, actor: Actor, bulletin: dict[str, Any]) -> int:
-        require(actor, Action.BULLETIN)
+        require(actor, Action.BULLETIN, area="")  # it is about the whole tenant
         try:
             document = msgspec.convert(bulletin, Bulletin)
         except msgspec.ValidationError as error:
@@ -120,6 +131,19 @@ class CommandCenter:
             f"bulletin:{document.bulletin_id}"  # an issue is sent once; sending it again is answered with its position
         )
         return await self._control(actor, "bulletin", {"bulletin": msgspec.to_builtins(document)}, identifier=key)
+
+    async def _must_see_alarm(self, actor: Actor, alarm_id: str) -> None:
+        """Raises NotFound outside the scope. What is on the screens is known without the database; the rest is looked up."""
+        if actor.scope == EVERYWHERE:
+            return
+        place = self.env.live_alarm(alarm_id) if self.env.live_alarm is not None else None
+        if place is None:
+            async with self.store.read() as tx:
+                record = await tx.alarm(_alarm_id(alarm_id))
+            if record is None:
+                raise NotFound("alarm", alarm_id)
+            place = (record.condition.last.area, record.condition.last.hazard)
+        must_see(actor, "alarm", alarm_id, area=place[0], hazard=place[1])
 
     async def _control(self, actor: Actor, kind: str, data: dict[str, Any], *, identifier: str = "") -> int:
         body = ControlBody(id=identifier or uuid.uuid4().hex, type=kind, actor=actor.username, data=data)
@@ -134,44 +158,44 @@ class CommandCenter:
         limit = _page(limit)
         wanted = list(INCIDENT_OPEN) if state == "open" else incidents.states_named([s for s in state.split(",") if s])
         async with self._reading(actor) as work:
-            found = await work.tx.incidents(wanted, limit, cursor)
+            also = await incident_roles.incidents_of(work.tx, actor, work.at_us)
+            found = await work.tx.incidents(wanted, limit, cursor, scope=actor.scope, also=also)
             shown = [await book.with_timeline(work, i.incident_id, LIVE_TIMELINE) for i in found]
         return shown, shown[-1].incident_id if len(shown) == limit else None
 
     async def incident(self, actor: Actor, incident_id: str) -> tuple[Incident, list[Task], list[Alarm]]:
         require(actor, Action.READ_INCIDENTS)
         async with self._reading(actor) as work:
+            await incident_roles.ask(work, Action.READ_INCIDENTS, incident_id)
             incident = await book.with_timeline(work, incident_id, FULL_TIMELINE)
             of_incident = [r.task for r in await work.tx.tasks(incident_id=incident_id)]
             linked = await work.tx.alarms_of(incident_id)
+            sees_all = bool(await incident_roles.held(work.tx, actor, incident_id, work.at_us))
         mine = [t for t in of_incident if not only_own(actor) or t.unit_id == actor.unit_id]
-        return incident, mine, [alarm_of(a.condition, a.side) for a in linked]
+        shown = [alarm_of(a.condition, a.side) for a in linked]
+        return incident, mine, [a for a in shown if sees_all or actor.scope.covers(area=a.area, hazard=a.hazard)]
 
     async def verify(self, actor: Actor, incident_id: str, comment: str = "") -> Incident:
-        require(actor, Action.VERIFY_INCIDENT)
-        async with self._working(actor) as work:
+        async with self._asked(actor, Action.VERIFY_INCIDENT, incident_id) as work:
             return await incidents.verify(work, incident_id, comment)
 
     async def reject(self, actor: Actor, incident_id: str, comment: str) -> Incident:
-        require(actor, Action.REJECT_INCIDENT)
-        async with self._working(actor) as work:
+        async with self._asked(actor, Action.REJECT_INCIDENT, incident_id) as work:
             return await incidents.reject(work, incident_id, comment)
 
     async def controlled(self, actor: Actor, incident_id: str, comment: str = "") -> Incident:
-        require(actor, Action.CONTROL_INCIDENT)
-        async with self._working(actor) as work:
+        async with self._asked(actor, Action.CONTROL_INCIDENT, incident_id) as work:
             return await incidents.move(work, incident_id, IncidentState.CONTROLLED, "controlled", comment)
 
     async def close(self, actor: Actor, incident_id: str, comment: str) -> Incident:
-        require(actor, Action.CLOSE_INCIDENT)
-        async with self._working(actor) as work:
+        async with self._asked(actor, Action.CLOSE_INCIDENT, incident_id) as work:
             return await incidents.close(work, incident_id, comment)
 
     async def note(self, actor: Actor, incident_id: str, text: str) -> Incident:
-        require(actor, Action.NOTE)
         if not text.strip():
+            incident_roles.could(actor, Action.NOTE)
             raise Invalid("text: a note needs words")
-        async with self._working(actor) as work:
+        async with self._asked(actor, Action.NOTE, incident_id) as work:
             if only_own(actor):
                 await self._must_take_part(work, actor, incident_id)
             await book.tell(work, incident_id, "note", text, text)
@@ -183,8 +207,7 @@ class CommandCenter:
     async def issue_tasks(
         self, actor: Actor, incident_id: str, task_ids: Sequence[str] | None = None, *, idempotency_key: str = ""
     ) -> list[Task]:
-        require(actor, Action.ISSUE_TASKS)
-        async with self._working(actor) as work:
+        async with self._asked(actor, Action.ISSUE_TASKS, incident_id) as work:
             asked = ["issue", incident_id, sorted(task_ids) if task_ids is not None else None]
             await _once(work, idempotency_key, asked)
             tasks.must_be_verified(await book.get(work, incident_id))
@@ -199,26 +222,33 @@ class CommandCenter:
         if only_own(actor) and not unit_id:
             return []
         wanted = [s for s in TaskState if s not in TASK_OVER] if state == "open" else _task_states(state)
-        async with self.store.read() as tx:
-            found = await tx.tasks(incident_id=incident_id, unit_id=unit_id, states=wanted, limit=_page(limit))
+        scope = EVERYWHERE if only_own(actor) else actor.scope  # an order reaches its unit wherever it is sent
+        async with self._reading(actor) as work:
+            also = await incident_roles.incidents_of(work.tx, actor, work.at_us)
+            found = await work.tx.tasks(
+                incident_id=incident_id, unit_id=unit_id, states=wanted, limit=_page(limit), scope=scope, also=also
+            )
         return [record.task for record in found]
 
     async def task(self, actor: Actor, task_id: str) -> Task:
         require(actor, Action.READ_TASKS)
         async with self._reading(actor) as work:
-            task = (await tasks.get(work, task_id)).task
-        require(actor, Action.READ_TASKS, unit_id=task.unit_id)
-        return task
+            return await self._task_of(work, Action.READ_TASKS, task_id)
 
     async def assign(self, actor: Actor, task_id: str, unit_id: str) -> Task:
-        require(actor, Action.ASSIGN)
+        incident_roles.could(actor, Action.ASSIGN)
         async with self._working(actor) as work:
+            await self._task_of(work, Action.ASSIGN, task_id)
+            unit = (await units.get(work, unit_id)).unit
+            must_see(actor, "unit", unit_id, area=unit.area)
             return await tasks.assign(work, task_id, unit_id)
 
     async def candidates(self, actor: Actor, task_id: str) -> list[Candidate]:
-        require(actor, Action.ASSIGN)
+        incident_roles.could(actor, Action.ASSIGN)
         async with self._reading(actor) as work:
-            return await tasks.rank_units(work, await tasks.get(work, task_id))
+            await self._task_of(work, Action.ASSIGN, task_id)
+            ranked = await tasks.rank_units(work, await tasks.get(work, task_id))
+        return [candidate for candidate in ranked if actor.scope.covers(area=candidate.unit.area)]
 
     async def move_task(
         self,
@@ -233,10 +263,10 @@ class CommandCenter:
     ) -> Task:
         """A responder moves its own task; the desk moves any, and alone checks, closes, suspends and recalls."""
         action = Action.RESPOND if to in tasks.BY_UNIT else Action.CHECK_TASK
-        require(actor, action)
+        incident_roles.could(actor, action)
         async with self._working(actor) as work:
+            await self._task_of(work, action, task_id)
             record = await tasks.get(work, task_id)
-            require(actor, action, unit_id=record.task.unit_id)
             if action is Action.RESPOND and not only_own(actor) and record.task.unit_id:
                 work.actor = msgspec.structs.replace(actor, on_behalf_of=actor.on_behalf_of or record.task.unit_id)
             if await _once(work, idempotency_key, ["move", task_id, to.value, comment]):
@@ -246,8 +276,7 @@ class CommandCenter:
     async def route(self, actor: Actor, task_id: str) -> tuple[Route | None, list[Closure]]:
         require(actor, Action.READ_TASKS)
         async with self._reading(actor) as work:
-            task = (await tasks.get(work, task_id)).task
-            require(actor, Action.READ_TASKS, unit_id=task.unit_id)
+            task = await self._task_of(work, Action.READ_TASKS, task_id)
             if not task.unit_id:
                 raise Invalid(f"task {task_id} has no unit yet: there is no way to show")
             unit = (await units.get(work, task.unit_id)).unit
@@ -262,9 +291,17 @@ class CommandCenter:
     # --- other agencies
 
     async def requests(self, actor: Actor, incident_id: str = "") -> list[Request]:
-        require(actor, Action.READ_INCIDENTS)
-        async with self.store.read() as tx:
-            return await tx.requests(incident_id)
+        require(actor, Action.READ_REQUESTS)
+        async with self._reading(actor) as work:
+            found = await work.tx.requests(incident_id)
+            seen: dict[str, bool] = {}
+            for request in found:
+                if request.incident_id not in seen:
+                    incident = await book.get(work, request.incident_id)
+                    seen[request.incident_id] = actor.scope.covers(area=incident.area, hazard=incident.kind)
+        if only_own(actor):
+            return [r for r in found if actor.unit_id and r.unit_id == actor.unit_id]
+        return [r for r in found if seen[r.incident_id]]
 
     async def answer_request(
         self, actor: Actor, request_id: str, to: RequestState, *, signed_by: str, comment: str = ""
@@ -274,6 +311,7 @@ class CommandCenter:
         if not signed_by.strip() and to is not RequestState.WITHDRAWN:
             raise Invalid("signed_by: who of the other agency signed for it")
         async with self._working(actor) as work:
+            await self._must_see_request(work, request_id)
             request = await requests.answer(work, request_id, to, signed_by, comment)
             if to is RequestState.COMMITTED:
                 record = await tasks.get(work, request.task_id)
@@ -285,7 +323,8 @@ class CommandCenter:
     async def units(self, actor: Actor) -> list[Unit]:
         require(actor, Action.READ_UNITS)
         async with self.store.read() as tx:
-            return [record.unit for record in await tx.units()]
+            everybody = [record.unit for record in await tx.units()]
+        return [u for u in everybody if _own_unit(actor, u.unit_id) or actor.scope.covers(area=u.area)]
 
     async def register_unit(self, actor: Actor, unit: Unit) -> Unit:
         require(actor, Action.REGISTER_UNIT)
@@ -305,11 +344,13 @@ class CommandCenter:
     ) -> Unit:
         require(actor, Action.REPORT_UNIT, unit_id=unit_id)
         async with self._working(actor) as work:
+            await self._must_see_unit(work, unit_id)
             return await units.position(work, unit_id, lon, lat, heading, speed_ms, ts_us)
 
     async def unit_status(self, actor: Actor, unit_id: str, status: UnitStatus) -> Unit:
         require(actor, Action.REPORT_UNIT, unit_id=unit_id)
         async with self._working(actor) as work:
+            await self._must_see_unit(work, unit_id)
             return await units.status(work, unit_id, status)
 
     # --- roads
@@ -317,7 +358,7 @@ class CommandCenter:
     async def closures(self, actor: Actor) -> list[Closure]:
         require(actor, Action.READ_CLOSURES)
         async with self.store.read() as tx:
-            found = await tx.closures()
+            found = [c for c in await tx.closures() if actor.scope.covers(area=c.area)]
         return road_closures.with_live_depth(self.env, found, self.env.clock.city_us())
 
     async def close_road(
@@ -345,7 +386,7 @@ class CommandCenter:
         self, actor: Actor, *, entity: str = "", entity_id: str = "", limit: int = 200, cursor: str = ""
     ) -> tuple[list[JournalEntry], str | None]:
         """Newest first; `cursor` is the number of the last entry seen."""
-        require(actor, Action.JOURNAL)
+        require(actor, Action.JOURNAL, area="")  # its entries have no area: who is limited to one reads timelines
         if cursor and not cursor.isdigit():
             raise Invalid(f"cursor {cursor!r}: expected what `next` gave")
         limit = _page(limit)
@@ -376,7 +417,57 @@ class CommandCenter:
             everybody = [r.unit for r in await work.tx.units()]
             return seq, all_incidents, open_tasks, everybody, await tasks.open_closures(work)
 
+    # --- roles in an incident
+
+    async def incident_roles(self, actor: Actor, incident_id: str) -> list[IncidentRole]:
+        require(actor, Action.READ_INCIDENTS)
+        async with self._reading(actor) as work:
+            return await incident_roles.of_incident(work, incident_id)
+
+    async def give_incident_role(
+        self, actor: Actor, incident_id: str, username: str, role: Role, *, hours: float
+    ) -> IncidentRole:
+        require(actor, Action.GIVE_INCIDENT_ROLE)
+        async with self._working(actor) as work:
+            return await incident_roles.give(work, incident_id, username, role, hours)
+
+    async def end_incident_role(self, actor: Actor, incident_id: str, role_id: str) -> None:
+        require(actor, Action.READ_INCIDENTS)
+        async with self._working(actor) as work:
+            await incident_roles.end(work, incident_id, role_id)
+
     # --- plumbing
+
+    @asynccontextmanager
+    async def _asked(self, actor: Actor, action: Action, incident_id: str) -> AsyncIterator[Work]:
+        """A piece of work on an incident that the actor sees and may do this in, by his roles or by one in the incident."""
+        incident_roles.could(actor, action)
+        async with self._working(actor) as work:
+            await incident_roles.ask(work, action, incident_id)
+            yield work
+
+    async def _task_of(self, work: Work, action: Action, task_id: str) -> Task:
+        """The task, if the actor sees it and may do this to it. Raises NotFound, Forbidden."""
+        actor, task = work.actor, (await tasks.get(work, task_id)).task
+        roles = await incident_roles.held(work.tx, actor, task.incident_id, work.at_us)
+        if not _own_unit(actor, task.unit_id):
+            must_see(actor, "task", task_id, area=task.area, hazard=task.hazard, held=roles)
+        require(actor, action, unit_id=task.unit_id, held=roles)
+        return task
+
+    async def _must_see_unit(self, work: Work, unit_id: str) -> None:
+        unit = (await units.get(work, unit_id)).unit
+        if not _own_unit(work.actor, unit_id):
+            must_see(work.actor, "unit", unit_id, area=unit.area)
+
+    async def _must_see_request(self, work: Work, request_id: str) -> None:
+        request = await work.tx.request(request_id)
+        if request is None:
+            raise NotFound("request", request_id)
+        incident = await book.get(work, request.incident_id)
+        if not _own_unit(work.actor, request.unit_id):
+            must_see(work.actor, "request", request_id, area=incident.area, hazard=incident.kind)
+        require(work.actor, Action.ANSWER_REQUEST, unit_id=request.unit_id)
 
     def _working(self, actor: Actor) -> AbstractAsyncContextManager[Work]:
         return working(self.store, self.env, self.emit, actor)
@@ -407,6 +498,11 @@ async def _once(work: Work, key: str, asked: object) -> bool:
     if before is not None and before != fingerprint:
         raise Conflict(f"idempotency key {key!r} came before with another request")
     return before is not None
+
+
+def _own_unit(actor: Actor, unit_id: str) -> bool:
+    """A crew sees and answers what concerns its own unit, wherever it was sent."""
+    return only_own(actor) and bool(unit_id) and actor.unit_id == unit_id
 
 
 def _alarm_id(alarm_id: str) -> str:

@@ -104,6 +104,8 @@ def _drafted(
             issued_us=None,
             changed_us=work.at_us,
             rev=1,
+            area=incident.area,
+            hazard=incident.kind,
         ),
         origin=origin,
         pre_authorised=wanted.pre_authorised,

@@ -30,7 +30,8 @@ async def _shift_changed(work: Work, timer: Timer) -> None:
     await shifts.show(work)
 
 
-HANDLERS: Mapping[str, Callable[[Work, Timer], Awaitable[None]]] = {
+Handler = Callable[[Work, Timer], Awaitable[None]]
+HANDLERS: Mapping[str, Handler] = {
     "alarm_ack": escalation.expired,
     "alarm_unshelve": escalation.shelving_ended,
     "incident_verify": incidents.verify_overdue,
@@ -53,8 +54,10 @@ TIDY_EVERY_NS = 600 * 1_000_000_000
 class TimerService:
     """Fires due timers, one transaction each, in order of their due time."""
 
-    def __init__(self, store: Store, env: Env, emit: Emit) -> None:
+    def __init__(self, store: Store, env: Env, emit: Emit, more: Mapping[str, Handler] | None = None) -> None:
+        """`more`: handlers of services that this module does not know, by kind."""
         self._store, self._env, self._emit = store, env, emit
+        self._handlers = {**HANDLERS, **(more or {})}
         self._tidied_ns: int | None = None
 
     async def run(self) -> None:
@@ -96,7 +99,7 @@ class TimerService:
                 current = await work.tx.timer(timer.timer_id)
                 if current is None or current.due_us != timer.due_us:
                     return  # answered or set anew since we looked
-                await HANDLERS[timer.kind](work, current)
+                await self._handlers[timer.kind](work, current)
         except Unavailable:
             raise
         except CommandError as error:

@@ -13,6 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from command_center import metrics
+from command_center.authority import FORBIDDEN_TOGETHER, SYSTEM_NAME
 from command_center.errors import Conflict, Invalid, NotFound
 from command_center.model import Actor, JournalEntry, Role, User
 from command_center.ports import Store, Tx
@@ -33,7 +34,7 @@ class Users(Protocol):
     async def get(self, username: str) -> User | None: ...
     async def list(self) -> list[User]: ...
     async def create(self, user: User, password: str) -> User: ...
-    async def set_password(self, username: str, password: str) -> None: ...
+    async def set_password(self, username: str, password: str) -> UserRecord: ...
 
 
 class UserService:
@@ -86,37 +87,62 @@ class UserService:
         async with self._store.read() as tx:
             return [record.user for record in await tx.users()]
 
-    async def create(self, user: User, password: str) -> User:
+    async def wrong_code(self, username: str) -> None:
+        """A wrong second factor counts as a wrong password does: guessing one locks as guessing the other."""
+        async with self._store.write() as tx:
+            await self._count(tx, username, right=False)
+
+    async def set_enabled(self, username: str, *, enabled: bool) -> UserRecord:
+        """From the machine's own command line, with nobody's login. Raises NotFound."""
+        async with self._store.write() as tx:
+            record = await tx.user(username)
+            if record is None:
+                raise NotFound("user", username)
+            now_us = self._clock.machine_us()
+            changed = replace(record, user=replace(record.user, enabled=enabled), changed_us=now_us)
+            await tx.put_user(changed)
+            await self._journal(tx, username, "enable" if enabled else "disable", "")
+        return changed
+
+    async def create(self, user: User, password: str, *, by: str = SYSTEM_NAME) -> User:
         """Raises Conflict when the name is taken, Invalid for a bad name, role set or password."""
         check_user(user)
         hashed = await self._hash(password)
         async with self._store.write() as tx:
             if await tx.user(user.username) is not None:
                 raise Conflict(f"user {user.username!r} exists already")
-            await tx.put_user(UserRecord(user=user, password_hash=hashed, changed_us=self._clock.machine_us()))
-            await self._journal(tx, user.username, "create", ", ".join(r.value for r in user.roles))
+            now_us = self._clock.machine_us()
+            await tx.put_user(UserRecord(user=user, password_hash=hashed, changed_us=now_us, password_us=now_us))
+            await self._journal(tx, user.username, "create", ", ".join(r.value for r in user.roles), by)
         return user
 
-    async def set_password(self, username: str, password: str) -> None:
-        """Also ends a lock. Raises NotFound, Invalid."""
+    async def set_password(self, username: str, password: str, *, by: str = SYSTEM_NAME) -> UserRecord:
+        """Also ends a lock; sessions older than this end. Raises NotFound, Invalid."""
         hashed = await self._hash(password)
         async with self._store.write() as tx:
             record = await tx.user(username)
             if record is None:
                 raise NotFound("user", username)
             now_us = self._clock.machine_us()
-            await tx.put_user(
-                replace(record, password_hash=hashed, failures=0, locked_until_us=None, changed_us=now_us)
+            changed = replace(
+                record,
+                password_hash=hashed,
+                failures=0,
+                locked_until_us=None,
+                changed_us=now_us,
+                password_us=now_us,
             )
-            await self._journal(tx, username, "set_password", "")
+            await tx.put_user(changed)
+            await self._journal(tx, username, "set_password", "", by)
+        return changed
 
-    async def _journal(self, tx: Tx, username: str, action: str, reason: str) -> None:
+    async def _journal(self, tx: Tx, username: str, action: str, reason: str, by: str = SYSTEM_NAME) -> None:
         await tx.add_journal(
             JournalEntry(
                 seq=0,
                 at_us=self._clock.city_us(),
                 machine_us=self._clock.machine_us(),
-                actor="system",
+                actor=by,
                 on_behalf_of="",
                 entity="user",
                 entity_id=username,
@@ -163,9 +189,18 @@ def check_user(user: User) -> None:
         raise Invalid(f"username {user.username!r}: 1 to 64 letters, digits, - and _")
     if not user.roles:
         raise Invalid("roles: at least one")
-    if user.username == "system":
+    if user.username == SYSTEM_NAME:
         raise Invalid("username 'system' is the engine's own")
+    if len(set(user.roles)) != len(user.roles):
+        raise Invalid("roles: one is named twice")
+    for pair in sorted(FORBIDDEN_TOGETHER, key=sorted):
+        if pair <= set(user.roles):
+            raise Invalid(f"roles: {' and '.join(sorted(pair))} are never held together")
+    if any(not area.isalnum() for area in user.scope.areas):
+        raise Invalid("scope.areas: expected administrative codes, digits and letters")
     if Role.RESPONDER in user.roles and not user.unit_id:
         raise Invalid("unit_id: a responder belongs to a unit")
+    if Role.LIAISON in user.roles and not user.unit_id:
+        raise Invalid("unit_id: a liaison signs for his agency's unit")
     if Role.VENDOR in user.roles and not user.vendor:
         raise Invalid("vendor: a vendor account names its vendor")

@@ -22,7 +22,7 @@ from command_center.model import Actor, Change, JournalEntry, TimelineEntry
 from command_center.outbox import Outbox
 from command_center.places import Places
 from command_center.plans import Plan
-from command_center.ports import Emit, LiveDepth, Store, Tx
+from command_center.ports import AreaOf, Emit, LiveAlarm, LiveDepth, Store, Tx
 from command_center.records import Timer
 from devices.clock import Clock
 from devices.registry import Registry
@@ -31,6 +31,10 @@ from gis.roads import RoadGraph
 LIVE_TIMELINE = 50  # entries that travel with an incident on the live channel (docs/interfaces.md section 8)
 TURN_WAIT_S = 8.0  # longer than one attempt to reach a database that is away; then the caller is told so
 CHINA = timedelta(hours=8)  # incident numbers carry the date of the city's wall clock
+
+
+def _nowhere(lon: float, lat: float) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,8 @@ class Env:
     centre: tuple[float, float]  # lon, lat of the district: where an incident stands whose alarm has no position
     live_depth: LiveDepth | None = None
     outbox: Outbox | None = None  # None: nobody outside is told anything (a tenant that is being filled)
+    live_alarm: LiveAlarm | None = None  # what the picture shows: acknowledging within an area needs no database
+    area_of: AreaOf = _nowhere  # which area a point lies in; "" where nobody knows
     order: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)  # one writer at a time
 
 

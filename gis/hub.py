@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gis.points import check_lonlat
+from gis.sight import UNLABELLED, Label, Seen, may_see
 from gis.tiles import Tile, TileRange, tile_of
 
 RING_EVENTS = 1_000  # resume is all or nothing within this many events (gis-live.md section 3.3)
@@ -37,21 +38,25 @@ class Row:
     """One object of a state channel. `ver` is the channel's sequence at its last change; `data` the encoded row."""
 
     ver: int
-    owner: str  # permission class: who besides those who may see everything
+    label: Label  # permission: whose it is, where, about what
     tile: Tile | None
     data: bytes
     columns: bytes  # the encoded row without its version, to tell a change from a repetition
+
+    @property
+    def owner(self) -> str:
+        return self.label.owner
 
 
 @dataclass(slots=True)
 class StateView:
     """One viewer's place in a state channel.
 
-    `scope` None sees everything, otherwise only rows of that owner. `viewport` None is the whole map. A filtered viewer keeps
+    `scope` None sees everything, otherwise what it covers (`gis.sight`). `viewport` None is the whole map. A filtered viewer keeps
     the ids it was told, so that it hears when one leaves; the others need no memory at all.
     """
 
-    scope: str | None
+    scope: Seen
     viewport: TileRange | None
     cursor: int
     known: set[str] = field(default_factory=set)
@@ -62,7 +67,7 @@ class StateView:
 
     def sees(self, row: Row) -> bool:
         """Permission first, viewport second. A row without a place is in every viewport."""
-        if self.scope is not None and row.owner != self.scope:
+        if not may_see(self.scope, row.label):
             return False
         return self.viewport is None or row.tile is None or row.tile in self.viewport
 
@@ -94,6 +99,8 @@ class StateChannel:
         lon: float | None = None,
         lat: float | None = None,
         owner: str = "",
+        area: str | None = None,
+        hazard: str | None = None,
     ) -> bool:
         """Set an object's row; False when nothing changed.
 
@@ -108,12 +115,13 @@ class StateChannel:
             values = [round(x * 1e6), round(y * 1e6), *values]
         encoded = _encode(values)
         old = self.rows.get(object_id)
-        if old is not None and old.columns == encoded and old.owner == owner:
+        label = Label(owner=owner, area=area, hazard=hazard)
+        if old is not None and old.columns == encoded and old.label == label:
             self.unchanged += 1
             return False
         ver = self._advance(object_id, t_us)
         data = b"[" + _encode(object_id) + b",%d" % ver + (b"," + encoded[1:] if len(encoded) > 2 else b"]")
-        self.rows[object_id] = Row(ver, owner, tile, data, encoded)
+        self.rows[object_id] = Row(ver, label, tile, data, encoded)
         self._tombstones.pop(object_id, None)
         if tile is not None and (old is None or old.tile != tile):
             self._leave_tile(object_id, old)
@@ -152,7 +160,7 @@ class StateChannel:
 
     # -- viewers ---------------------------------------------------------------------------------------------------
 
-    def subscribe(self, scope: str | None = None, viewport: TileRange | None = None) -> tuple[StateView, list[str]]:
+    def subscribe(self, scope: Seen = None, viewport: TileRange | None = None) -> tuple[StateView, list[str]]:
         """Snapshot and registration in one step: the view stands at `seq`, the ids are those visible now.
 
         Rows are read when a page is sent (`page`), so a page never shows an object that has left meanwhile and a delta
@@ -263,9 +271,9 @@ class Event:
     ordinal: int
     seq: int
     side: bool
-    owner: str
+    label: Label
     data: bytes
-    left: str  # the owner that lost the object with this event, who gets `left_data` instead
+    left: Label | None  # where the object was until this event: who sees only there gets `left_data` instead
     left_data: bytes
     total_bytes: int  # of all events up to this one: a difference is a backlog's size
 
@@ -281,13 +289,23 @@ class PastEvent:
     data: Any
     t_us: int
     owner: str = ""
+    area: str | None = None
+    hazard: str | None = None
+
+    @property
+    def label(self) -> Label:
+        return Label(owner=self.owner, area=self.area, hazard=self.hazard)
+
+
+KeptEvent = tuple[int, bool, Label, bytes]
+"""What `dump` keeps of an event: sequence, side, label, message."""
 
 
 @dataclass(slots=True)
 class EventView:
     """One viewer's place in an event channel: the ordinal it wants next. Events at or below `after_seq` it has already."""
 
-    scope: str | None
+    scope: Seen
     cursor: int
     after_seq: int = -1
 
@@ -295,8 +313,12 @@ class EventView:
 @dataclass(slots=True)
 class _Open:
     rev: int
-    owner: str
+    label: Label
     data: bytes
+
+    @property
+    def owner(self) -> str:
+        return self.label.owner
 
 
 class EventChannel:
@@ -331,27 +353,40 @@ class EventChannel:
             self._ring.clear()
             self.seq = self._floor = seq
 
-    def load(self, object_id: str, rev: int, data: Any, owner: str = "") -> None:
+    def load(self, object_id: str, rev: int, data: Any, label: Label = UNLABELLED) -> None:
         """Put an open object into the snapshot without an event (at start, or a correction that is no event)."""
-        self.objects[object_id] = _Open(rev, owner, _encode(data))
+        self.objects[object_id] = _Open(rev, label, _encode(data))
 
     def publish(
-        self, *, seq: int, kind: str, object_id: str, rev: int, data: Any, t_us: int, owner: str = "", keep: bool = True
+        self,
+        *,
+        seq: int,
+        kind: str,
+        object_id: str,
+        rev: int,
+        data: Any,
+        t_us: int,
+        owner: str = "",
+        area: str | None = None,
+        hazard: str | None = None,
+        keep: bool = True,
     ) -> Event:
         """One event for everybody who may see it. `keep` False: the object leaves the snapshot with this event."""
         before = self.objects.pop(object_id, None)
         encoded = _encode(data)
         side = seq <= self.seq
         self.seq = max(seq, self.seq)
-        left, left_data = "", b""
-        if before is not None and before.owner != owner and before.owner:
-            left = before.owner
+        label = Label(owner=owner, area=area, hazard=hazard)
+        left: Label | None = None
+        left_data = b""
+        if before is not None and before.label != label:
+            left = before.label
             left_data = self.message(self.seq, t_us, "removed", object_id, rev, _encode({"id": object_id}))
         message = self.message(self.seq, t_us, kind, object_id, rev, encoded)
         if keep:
-            self.objects[object_id] = _Open(rev, owner, encoded)
+            self.objects[object_id] = _Open(rev, label, encoded)
         self._bytes += len(message)
-        event = Event(self._next, self.seq, side, owner, message, left, left_data, self._bytes)
+        event = Event(self._next, self.seq, side, label, message, left, left_data, self._bytes)
         self._next += 1
         self._ring.append(event)
         if len(self._ring) > RING_EVENTS:
@@ -368,20 +403,20 @@ class EventChannel:
 
     # -- viewers ---------------------------------------------------------------------------------------------------
 
-    def subscribe(self, scope: str | None = None) -> tuple[EventView, list[str]]:
+    def subscribe(self, scope: Seen = None) -> tuple[EventView, list[str]]:
         """Snapshot and registration in one step: ids of the open objects now, and a view that continues from here."""
-        ids = [i for i, o in self.objects.items() if scope is None or o.owner == scope]
+        ids = [i for i, o in self.objects.items() if may_see(scope, o.label)]
         return EventView(scope, self._next), ids
 
     def page(self, view: EventView, ids: Iterable[str]) -> list[bytes]:
         rows = []
         for object_id in ids:
             found = self.objects.get(object_id)
-            if found is not None and (view.scope is None or found.owner == view.scope):
+            if found is not None and may_see(view.scope, found.label):
                 rows.append(found.data)
         return rows
 
-    def resume(self, since_seq: int, scope: str | None = None) -> EventView | None:
+    def resume(self, since_seq: int, scope: Seen = None) -> EventView | None:
         """A view that continues after `since_seq`, or None when the ring does not reach back that far.
 
         A viewer that is ahead of us (we restarted and are still reading the log) waits for what it has not seen.
@@ -434,9 +469,9 @@ class EventChannel:
     def _for(view: EventView, event: Event) -> bytes | None:
         if event.seq <= view.after_seq and not event.side:
             return None
-        if view.scope is None or event.owner == view.scope:
+        if may_see(view.scope, event.label):
             return event.data
-        if event.left and event.left == view.scope:
+        if event.left is not None and may_see(view.scope, event.left):
             return event.left_data
         return None
 
@@ -445,7 +480,7 @@ class EventChannel:
         self._wakes.add(wake)
         return lambda: self._wakes.discard(wake)
 
-    def dump(self, last: int) -> tuple[int, int, list[tuple[int, bool, str, bytes]]]:
+    def dump(self, last: int) -> tuple[int, int, list[KeptEvent]]:
         """(seq, floor, events): the newest events of the ring and from where they are complete; resume survives a restart."""
         events = list(self._ring)
         kept = events[-last:] if last else []
@@ -453,15 +488,15 @@ class EventChannel:
         if len(kept) < len(events):
             before = events[len(events) - len(kept) - 1]
             floor = before.seq + (1 if before.side else 0)
-        return self.seq, floor, [(e.seq, e.side, e.owner, e.data) for e in kept]
+        return self.seq, floor, [(e.seq, e.side, e.label, e.data) for e in kept]
 
-    def restore(self, seq: int, floor: int, events: Iterable[tuple[int, bool, str, bytes]]) -> None:
+    def restore(self, seq: int, floor: int, events: Iterable[KeptEvent]) -> None:
         """Take over what `dump` gave. Only before the first event."""
         self.start_at(seq)
         self._floor = floor
-        for event_seq, side, owner, data in events:
+        for event_seq, side, label, data in events:
             self._bytes += len(data)
-            self._ring.append(Event(self._next, event_seq, side, owner, data, "", b"", self._bytes))
+            self._ring.append(Event(self._next, event_seq, side, label, data, None, b"", self._bytes))
             self._next += 1
 
 

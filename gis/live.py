@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from gis.hub import EventChannel, EventView, Hub, PastEvent, StateChannel, StateView, chunked
+from gis.sight import Seen, may_see
 from gis.tiles import TileRange, covering
 
 SUBPROTOCOL = "cb.live.v1.json"
@@ -58,10 +59,10 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a viewer may see: channel -> None (everything) or the owner whose rows alone are visible. Others are refused."""
+    """What a viewer may see: channel -> what of it (`gis.sight`; None: everything). Other channels are refused."""
 
     subject: str
-    channels: Mapping[str, str | None]
+    channels: Mapping[str, Seen]
     expires_s: float  # machine time
 
 
@@ -71,7 +72,7 @@ class HistoryWanted:
 
     sub: int
     channel: str
-    scope: str | None
+    scope: Seen
     since_seq: int
 
 
@@ -250,7 +251,7 @@ class LiveSession:
         self,
         sub: _Sub,
         channel: StateChannel,
-        scope: str | None,
+        scope: Seen,
         viewport: TileRange | None,
         since: tuple[str, int] | None,
     ) -> None:
@@ -266,9 +267,7 @@ class LiveSession:
             self._reset(sub, "gap" if since[0] == channel.epoch else "epoch")
         self._start_snapshot(sub, ids, channel.seq)
 
-    def _subscribe_events(
-        self, sub: _Sub, channel: EventChannel, scope: str | None, since: tuple[str, int] | None
-    ) -> None:
+    def _subscribe_events(self, sub: _Sub, channel: EventChannel, scope: Seen, since: tuple[str, int] | None) -> None:
         if channel.name not in self._leave:
             self._leave[channel.name] = channel.on_event(self._on_wake)
         if since is not None and since[0] == channel.epoch:
@@ -282,7 +281,7 @@ class LiveSession:
             return
         self._fresh_events(sub, channel, scope, "epoch" if since is not None else "")
 
-    def _fresh_events(self, sub: _Sub, channel: EventChannel, scope: str | None, why: str) -> None:
+    def _fresh_events(self, sub: _Sub, channel: EventChannel, scope: Seen, why: str) -> None:
         sub.events, ids = channel.subscribe(scope)
         self._ok(sub, channel, recovered=False)
         if why:
@@ -310,7 +309,7 @@ class LiveSession:
         sub.past = [
             channel.message(e.seq, e.t_us, e.kind, e.id, e.rev, _encode(e.data))
             for e in past
-            if scope is None or e.owner == scope
+            if may_see(scope, e.label)
         ]
         self._ok(sub, channel, recovered=True)
 

@@ -21,7 +21,7 @@ from devices.clock import Clock
 from devices.models import load_models
 from rules.documents import DocumentWrong, activation, read
 from runtime.clock import RealClock, open_clock
-from runtime.secrets import password, read_json
+from runtime.secrets import ROTATIONS, password, read_json
 from runtime.settings import Settings
 from storage.command import PostgresStore
 from storage.database import Database
@@ -194,6 +194,33 @@ async def add_user(settings: Settings, username: str, name: str, roles: list[str
         except CommandError as error:
             raise AdminError(str(error)) from error
     return word
+
+
+async def list_users(settings: Settings) -> list[dict[str, Any]]:
+    """Everybody, without secrets."""
+    async with _database(settings) as database:
+        found = await UserService(PostgresStore(database), _clock(settings)).list()
+    return [
+        {"username": u.username, "name": u.name, "roles": [r.value for r in u.roles], "enabled": u.enabled}
+        for u in found
+    ]
+
+
+async def enable_user(settings: Settings, username: str, *, enabled: bool) -> None:
+    """A running system ends the sessions of a disabled user within a second."""
+    async with _database(settings) as database:
+        try:
+            await UserService(PostgresStore(database), _clock(settings)).set_enabled(username, enabled=enabled)
+        except CommandError as error:
+            raise AdminError(str(error)) from error
+
+
+def rotate_secret(settings: Settings, name: str) -> str:
+    """A new signing key, personal key or metrics token; what that means, for people. Raises AdminError."""
+    try:
+        return ROTATIONS[name](settings.secrets_dir)
+    except KeyError:
+        raise AdminError(f"secret {name!r}: expected one of {', '.join(sorted(ROTATIONS))}") from None
 
 
 async def reset_password(settings: Settings, username: str) -> str:

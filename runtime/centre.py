@@ -11,7 +11,7 @@ from command_center.model import Change
 from command_center.outbox import Outbox
 from command_center.places import Places
 from command_center.plans import load_plans
-from command_center.ports import LiveDepth
+from command_center.ports import LiveAlarm, LiveDepth
 from command_center.service import CommandCenter
 from command_center.work import Env
 from devices.clock import Clock
@@ -60,6 +60,7 @@ def build_env(
     duty_chain: Sequence[OnDuty] = (),
     live_depth: LiveDepth | None = None,
     outbox: Outbox | None = None,
+    live_alarm: LiveAlarm | None = None,
 ) -> Env:
     roads = layers.get(ROADS, [])
     return Env(
@@ -72,6 +73,7 @@ def build_env(
         centre=district_centre(layers),
         live_depth=live_depth,
         outbox=outbox,
+        live_alarm=live_alarm,
     )
 
 

@@ -36,7 +36,15 @@ devices_app = typer.Typer(no_args_is_help=True, help="设备 / Devices of a runn
 rules_app = typer.Typer(no_args_is_help=True, help="规则 / Rule documents.")
 plans_app = typer.Typer(no_args_is_help=True, help="预案 / Plan documents.")
 users_app = typer.Typer(no_args_is_help=True, help="用户 / Users.")
-for name, sub in (("devices", devices_app), ("rules", rules_app), ("plans", plans_app), ("users", users_app)):
+secrets_app = typer.Typer(no_args_is_help=True, help="密钥 / Secrets of this installation.")
+_GROUPS = (
+    ("devices", devices_app),
+    ("rules", rules_app),
+    ("plans", plans_app),
+    ("users", users_app),
+    ("secrets", secrets_app),
+)
+for name, sub in _GROUPS:
     app.add_typer(sub, name=name)
 app.add_typer(audit_cli.app, name="audit")
 backup_cli.register(app)
@@ -350,6 +358,55 @@ def _bar(title: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=console, transient=True) as bars:
         bar = bars.add_task(title, total=None)
         yield lambda done, total: bars.update(bar, completed=done, total=total or None)
+
+
+@users_app.command("list")
+def users_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Everybody, with roles."""
+    from runtime.admin import list_users
+
+    rows = _run(list_users(_running(data_dir)))
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table("user", "name", "roles", "enabled")
+    for row in rows:
+        table.add_row(row["username"], row["name"], ", ".join(row["roles"]), "yes" if row["enabled"] else "NO")
+    Console().print(table)
+
+
+@users_app.command("disable")
+def users_disable(username: str, data_dir: DataDir = None) -> None:
+    """停用 / The user's sessions end within a second."""
+    _switch(data_dir, username, enabled=False)
+
+
+@users_app.command("enable")
+def users_enable(username: str, data_dir: DataDir = None) -> None:
+    """启用 / The user may log in again."""
+    _switch(data_dir, username, enabled=True)
+
+
+def _switch(data_dir: Path | None, username: str, *, enabled: bool) -> None:
+    from runtime.admin import AdminError, enable_user
+
+    try:
+        _run(enable_user(_running(data_dir), username, enabled=enabled))
+    except AdminError as error:
+        _fail(str(error))
+
+
+@secrets_app.command("rotate")
+def secrets_rotate(
+    name: Annotated[str, typer.Argument(help="signing-key, personal-key or metrics-token")], data_dir: DataDir = None
+) -> None:
+    """更换 / Generate a new secret; the next start uses it."""
+    from runtime.admin import AdminError, rotate_secret
+
+    try:
+        console.print(rotate_secret(_running(data_dir), name), highlight=False)
+    except AdminError as error:
+        _fail(str(error))
 
 
 def main() -> None:

@@ -60,10 +60,3 @@ class Registers:
 
     def children(self, actor: Actor, device_id: str) -> list[Device]:
         return self._service.children(actor, device_id)
-
-    async def set_thresholds(
-        self, actor: Actor, device_id: str, prop: str, thresholds: Mapping[str, Any], *, source: str, approver: str
-    ) -> int:
-        return await self._service.set_thresholds(
-            actor, device_id, prop, dict(thresholds), source=source, approver=approver
-        )

@@ -29,7 +29,7 @@ STEPS = {
 }
 ROLES_ZH = {
     "operator": "值班员", "leader": "带班领导", "responder": "队员", "vendor": "设备厂商", "analyst": "分析员",
-    "admin": "管理员", "met": "气象接口",
+    "admin": "系统管理员", "security": "安全管理员", "auditor": "审计员", "met": "气象接口",
 }  # fmt: skip
 
 
@@ -73,9 +73,15 @@ class Screen:
 
     def _logins(self) -> list[tuple[str, str, str]]:
         logins: dict[str, str] = read_json(self._settings.secrets_dir / "logins.json") or {}
-        shown = ("duty1", "leader1", "admin") if not self._settings.real else ("admin",)
+        shown = ("duty1", "leader1", "admin") if not self._settings.real else ("admin", "security", "auditor")
         units = [name for name in logins if name.startswith("unit-")][:1]
-        names = {"duty1": ROLES_ZH["operator"], "leader1": ROLES_ZH["leader"], "admin": ROLES_ZH["admin"]}
+        names = {
+            "duty1": ROLES_ZH["operator"],
+            "leader1": ROLES_ZH["leader"],
+            "admin": ROLES_ZH["admin"],
+            "security": ROLES_ZH["security"],
+            "auditor": ROLES_ZH["auditor"],
+        }
         return [(n, logins[n], names.get(n, ROLES_ZH["responder"])) for n in [*shown, *units] if n in logins]
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import secrets
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,35 @@ def _fresh() -> dict[str, Any]:
         "journal_key": base64.b64encode(secrets.token_bytes(32)).decode(),
         "outbox_key": secrets.token_urlsafe(32),
     }
+
+
+def _rotate_signing_key(directory: Path) -> str:
+    _replace(directory, signing_key=secrets.token_urlsafe(48))
+    return "签名密钥已更换，重启后所有人需重新登录 / new signing key: after a restart everybody logs in again"
+
+
+def _rotate_metrics_token(directory: Path) -> str:
+    _replace(directory, metrics_token=secrets.token_urlsafe(24))
+    return "监控令牌已更换，重启后生效 / new metrics token: in effect after a restart"
+
+
+def _rotate_personal_key(directory: Path) -> str:
+    """The old keys stay: what they sealed opens until it is written again."""
+    known = service_secrets(directory)
+    number = 1 + max(int(name.removeprefix("k")) for name in known.personal_keys)
+    keys = known.personal_keys | {f"k{number}": base64.b64encode(secrets.token_bytes(32)).decode()}
+    _replace(directory, personal_keys=keys, personal_current=f"k{number}")
+    return f"新密钥 k{number} 用于加密，旧密钥仍可解密，重启后生效 / k{number} seals from the next start on, older keys still open"
+
+
+def _replace(directory: Path, **changes: Any) -> None:
+    service_secrets(directory)  # what is missing is generated first
+    path = directory / "secrets.json"
+    write_json(path, read_json(path) | changes)
+
+
+ROTATIONS: Mapping[str, Callable[[Path], str]] = {
+    "signing-key": _rotate_signing_key,
+    "personal-key": _rotate_personal_key,
+    "metrics-token": _rotate_metrics_token,
+}

@@ -43,6 +43,14 @@ ROSTER_DAYS = 60  # at 60x a day of the city is 24 minutes: a demo that runs for
 SHIFT_BEGINS_US = US_PER_DAY // 3  # 08:00
 
 
+# Three, so that nobody holds the system, the people and the audit in one hand.
+ADMINISTRATORS = [
+    User(username="admin", name="系统管理员", roles=[Role.ADMIN]),
+    User(username="security", name="安全管理员", roles=[Role.SECURITY]),
+    User(username="auditor", name="审计员", roles=[Role.AUDITOR]),
+]
+
+
 def canary_device(lon: float, lat: float, area: str) -> Device:
     """Our own probe, registered like any device."""
     return Device(
@@ -58,8 +66,8 @@ def canary_device(lon: float, lat: float, area: str) -> Device:
 
 
 async def seed_admin(database: Database, settings: Settings, clock: Clock, secrets: ServiceSecrets) -> None:
-    """An administrator with a generated password (in `secrets/logins.json`, to be handed over and removed) and the canary."""
-    await _users(database, settings, clock, [User(username="admin", name="系统管理员", roles=[Role.ADMIN])])
+    """The three administrators with generated passwords (in `secrets/logins.json`, to be handed over and removed) and the canary."""
+    await _users(database, settings, clock, ADMINISTRATORS)
     await _devices(database, settings, clock, secrets, [canary_device(0.0, 0.0, "")])
 
 

@@ -52,6 +52,9 @@ class Settings:
     log_level: str = "info"
     dev_stack: str = ""
     metrics_token: str = ""
+    access_policy: str = ""  # file instead of command_center/access/policy.yaml
+    account_writes_per_s: float = 20.0  # 0: no limit
+    address_writes_per_s: float = 200.0
     simulate: str = ""  # scenario whose district fills the tenant
     simulator: bool = True  # run the scenario as a child
     duty_desk: bool = True  # the scenario's scripted duty desk; false leaves acknowledging and verifying to a person
@@ -131,6 +134,9 @@ def check(settings: Settings) -> Settings:
         value = getattr(settings, name)
         if not 0 <= value <= 65535:
             raise WrongSetting(f"{name}={value}: expected a port number from 0 (choose one) to 65535")
+    for name in ("account_writes_per_s", "address_writes_per_s"):
+        if not getattr(settings, name) >= 0:
+            raise WrongSetting(f"{name}={getattr(settings, name)}: expected 0 (no limit) or more")
     if settings.speed <= 0:
         raise WrongSetting(f"speed={settings.speed}: expected more than 0")
     if settings.clock == "real" and settings.speed != 1.0:

@@ -99,7 +99,10 @@ class District:
             {"username": "leader1", "name": "带班领导 陈海", "roles": ["leader"], "phone": "0576-0000-3003"},
             {"username": "vendor1", "name": VENDORS["haichuan"], "roles": ["vendor"], "vendor": "haichuan"},
             {"username": "analyst1", "name": "分析员 沈舟", "roles": ["analyst"]},
+            {"username": "leader2", "name": "带班领导 何静", "roles": ["leader"], "phone": "0576-0000-3004"},
             {"username": "admin", "name": "系统管理员", "roles": ["admin"]},
+            {"username": "security", "name": "安全管理员", "roles": ["security"]},
+            {"username": "auditor", "name": "审计员", "roles": ["auditor"]},
             {"username": "met", "name": "气象局数据接口", "roles": ["met"]},
         ]
         crews = [

@@ -1,7 +1,8 @@
 """What changed in the register of devices, as rows of the same journal that people's acts are in.
 
-The chain has one head, so this takes the lock of the command side's write transactions; the order is registry first, then
-that lock. Whoever holds that lock and calls the register on another connection would wait for himself.
+The chain has one head, so a change of the register takes the lock of the command side's write transactions, and takes it first:
+an approval that changes the register holds that lock when it comes to the registry's, and two orders would wait for each other.
+Whoever holds that lock and calls the register on another connection would wait for himself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from storage.command.rows import SQL
 from storage.database import Connection, Row
 
 ENTITY = "device"
+
+
+async def lock_journal(conn: Connection) -> None:
+    """The command side's turn to write, held until the transaction ends. Before the registry's own lock."""
+    await conn.execute(SQL["lock_writes"])
 
 
 async def journal_devices(
@@ -51,5 +57,4 @@ async def journal_devices(
             )
         )
     if entries:
-        await conn.execute(SQL["lock_writes"])
         await ChainWriter(conn).append(entries)

@@ -21,7 +21,7 @@ from devices.properties import ObservedProperty
 from devices.registry import Datastream, Device, RegistryData
 from storage.batch import to_json
 from storage.database import Connection, Database, Row
-from storage.register_journal import journal_devices
+from storage.register_journal import journal_devices, lock_journal
 from storage.statements import load
 from storage.times import to_time, to_us
 
@@ -58,15 +58,37 @@ class RegistryStore:
         a change of thresholds never does. Changed thresholds are recorded with author, approver and source.
         Raises Invalid (naming every wrong field of every device), before anything is written.
         """
+        self._check(devices)
+        async with self._database.transaction() as conn:
+            await lock_journal(conn)
+            return await self._upsert_on(conn, devices, author, approver, reason)
+
+    async def device_within(self, tx: Any, device_id: str) -> Device | None:
+        """A device as it stands inside the command centre's transaction `tx`; nobody changes the register until it ends."""
+        await tx.connection.execute(_SQL["lock_registry"])
+        row = await (await tx.connection.execute(_SQL["read_device"], {"device_id": device_id})).fetchone()
+        return None if row is None else msgspec.convert(row["document"], Device)
+
+    async def upsert_within(
+        self, tx: Any, devices: Sequence[Device], *, author: str, approver: str = "", reason: str
+    ) -> RegistryData:
+        """As `upsert`, inside the command centre's transaction `tx` (of the same database): both or neither."""
+        self._check(devices)
+        return await self._upsert_on(tx.connection, devices, author, approver, reason)
+
+    def _check(self, devices: Sequence[Device]) -> None:
         wrong = [f"{d.device_id}: {problem}" for d in devices for problem in problems_of(d, self._models)]
         if wrong:
             raise Invalid("; ".join(wrong)) from DeviceWrong(wrong)
+
+    async def _upsert_on(
+        self, conn: Connection, devices: Sequence[Device], author: str, approver: str, reason: str
+    ) -> RegistryData:
         devices = list({device.device_id: device for device in devices}.values())
-        async with self._database.transaction() as conn:
-            parts = [
-                await self._upsert_part(conn, devices[first : first + PART_DEVICES], author, approver, reason)
-                for first in range(0, max(1, len(devices)), PART_DEVICES)
-            ]
+        parts = [
+            await self._upsert_part(conn, devices[first : first + PART_DEVICES], author, approver, reason)
+            for first in range(0, max(1, len(devices)), PART_DEVICES)
+        ]
         # The reader of a control first forgets `removed`, then takes `devices`: that is how a series goes.
         return RegistryData(
             revision=parts[-1].revision,
@@ -100,6 +122,7 @@ class RegistryStore:
     async def remove(self, device_ids: Sequence[str], *, author: str, reason: str) -> RegistryData:
         """Take devices out of use. Their history and numbers stay; their credentials go."""
         async with self._database.transaction() as conn:
+            await lock_journal(conn)
             revision = await self._new_revision(conn, author, reason)
             known = await _known(conn, list(device_ids))
             params = {"device_ids": list(device_ids), "revision": revision, "at": self._now()}

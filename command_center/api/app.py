@@ -11,7 +11,10 @@ import random
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.routing import WebSocketRoute
 
+from command_center.access.keys import KeyRing
 from command_center.api import (
+    account_routes,
+    approval_routes,
     audit_routes,
     command_routes,
     device_access_routes,
@@ -19,19 +22,23 @@ from command_center.api import (
     device_routes,
     duty_routes,
     import_routes,
+    incident_role_routes,
     instruction_routes,
     layers,
     problems,
     register_routes,
     system_routes,
+    user_routes,
 )
-from command_center.api.auth import LoginGuard, Sessions, require_session
+from command_center.api.auth import LoginGuard, key_sid, require_session
 from command_center.api.deps import ApiDeps
 from command_center.api.idempotency import Replays
+from command_center.api.limits import WriteLimiter
 from command_center.api.live import LiveDoor
 from command_center.api.middleware import Rim
 from command_center.api.openapi import describe
 from command_center.api.pages import page_routes
+from command_center.api.sessions import Sessions
 
 LIVE_PATH = "/api/v1/live"
 # Open without login (contract.md section 7): health, login, the API description, the CA; pages redirect by themselves.
@@ -49,6 +56,10 @@ _ROUTERS: tuple[APIRouter, ...] = (
     audit_routes.router,
     duty_routes.router,
     instruction_routes.router,
+    account_routes.router,
+    user_routes.router,
+    approval_routes.router,
+    incident_role_routes.router,
 )
 
 
@@ -66,16 +77,13 @@ def build_app(deps: ApiDeps) -> FastAPI:
         openapi_url="/openapi.json",
     )
     app.state.deps = deps
-    app.state.sessions = Sessions(
-        deps.signing_key,
-        deps.clock,
-        tenant=deps.tenant,
-        lifetime_s=deps.session_s,
-        revocations=deps.revocations,
-    )
+    app.state.sessions = deps.sessions or Sessions(deps.signing_key, deps.clock, tenant=deps.tenant)
+    app.state.keys = deps.key_ring or KeyRing(deps.clock)
+    app.state.limiter = WriteLimiter(deps.clock, deps.limits)
     app.state.guard = LoginGuard(deps.clock)
     app.state.replays = Replays()
     app.state.live = LiveDoor(deps, app.state.sessions, random.Random(deps.run_id))
+    app.state.keys.on_close(lambda key_id: app.state.live.closed(key_sid(key_id)))
     problems.install(app)
     app.include_router(system_routes.open_router)
     app.include_router(device_access_routes.broker_router)  # no session: the broker shows a secret of its own

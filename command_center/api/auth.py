@@ -1,139 +1,35 @@
-"""Who is asking: signed session tokens, the CSRF header, a brake on guessing, and what each role may see live.
+"""Who is asking: a session's token or a machine's key, the CSRF header, a brake on guessing, and what each role may see live.
 
-A token is signed, not stored, so people stay logged in while the database is down; logging out puts its id on a revocation
-list that is kept beside the data. Times here are machine time: a scaled city clock must not end a session early.
+Sessions stand in `command_center/api/sessions.py`, keys in `command_center/access/keys.py`; both work while the database is
+down. What an actor may do is asked of `command_center.authority` alone: `ask`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
-import secrets
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import Request
-from itsdangerous import BadSignature, URLSafeSerializer
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
+from command_center import incident_roles
+from command_center.access import keys as api_keys
+from command_center.access.keys import KeyRing
+from command_center.access.scope import EVERYWHERE
+from command_center.api.limits import WriteLimiter
 from command_center.api.problems import Problem
-from command_center.errors import Forbidden
-from command_center.model import Actor, Role, User
+from command_center.api.sessions import Session, Sessions
+from command_center.authority import MATRIX, Action, require
+from command_center.model import Actor, Role
 from devices.clock import Clock
 from gis.live import Grant
+from gis.sight import Seen, Sight
 
 COOKIE = "cb_session"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 NO_OWNER = "\x00"  # the scope of somebody who should have a unit or a firm and has none: matches no row
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """Who a token stands for, and until when (machine wall microseconds)."""
-
-    sid: str
-    actor: Actor
-    name: str
-    expires_us: int
-
-    def user(self) -> dict[str, Any]:
-        found: dict[str, Any] = {
-            "username": self.actor.username,
-            "name": self.name,
-            "roles": sorted(self.actor.roles),
-        }
-        if self.actor.unit_id:
-            found["unit_id"] = self.actor.unit_id
-        if self.actor.vendor:
-            found["vendor"] = self.actor.vendor
-        return found
-
-
-class Sessions:
-    """Issues, reads and revokes tokens."""
-
-    def __init__(self, key: bytes, clock: Clock, *, tenant: str, lifetime_s: float, revocations: Path | None) -> None:
-        if len(key) < 32:
-            raise ValueError(f"signing key of {len(key)} bytes, at least 32 expected")
-        self._key, self._clock, self._tenant = key, clock, tenant
-        self._lifetime_us = int(lifetime_s * 1e6)
-        self._serializer = URLSafeSerializer(
-            key, salt=f"citybrain-session:{tenant}", signer_kwargs={"digest_method": hashlib.sha256}
-        )
-        self._file = revocations
-        self._revoked: dict[str, int] = self._load()
-        self._on_revoke: list[Callable[[str], None]] = []
-
-    def issue(self, user: User) -> tuple[str, Session]:
-        session = Session(
-            sid=secrets.token_urlsafe(16),
-            actor=Actor(username=user.username, roles=frozenset(user.roles), unit_id=user.unit_id, vendor=user.vendor),
-            name=user.name,
-            expires_us=self._clock.machine_us() + self._lifetime_us,
-        )
-        payload = {
-            "s": session.sid,
-            "u": user.username,
-            "n": user.name,
-            "r": sorted(user.roles),
-            "t": user.unit_id,
-            "v": user.vendor,
-            "e": session.expires_us,
-        }
-        token = self._serializer.dumps(payload)
-        return (token.decode() if isinstance(token, bytes) else token), session
-
-    def read(self, token: str) -> Session | None:
-        """The session, or None for a token that is forged, of another tenant, expired or revoked."""
-        try:
-            payload = self._serializer.loads(token)
-        except BadSignature:
-            return None
-        if payload["e"] <= self._clock.machine_us() or payload["s"] in self._revoked:
-            return None
-        return Session(
-            sid=payload["s"],
-            actor=Actor(
-                username=payload["u"],
-                roles=frozenset(Role(r) for r in payload["r"]),
-                unit_id=payload["t"],
-                vendor=payload["v"],
-            ),
-            name=payload["n"],
-            expires_us=payload["e"],
-        )
-
-    def csrf(self, session: Session) -> str:
-        return hmac.new(self._key, f"csrf:{session.sid}".encode(), hashlib.sha256).hexdigest()
-
-    def csrf_matches(self, session: Session, given: str) -> bool:
-        return hmac.compare_digest(self.csrf(session).encode(), given.encode("utf-8", "replace"))
-
-    def revoke(self, session: Session) -> None:
-        """End a session everywhere, its live connections included; kept until it would have expired anyway."""
-        now_us = self._clock.machine_us()
-        self._revoked = {sid: until for sid, until in self._revoked.items() if until > now_us}
-        self._revoked[session.sid] = session.expires_us
-        if self._file is not None:
-            temporary = self._file.with_suffix(".tmp")
-            temporary.write_text(json.dumps(self._revoked))
-            temporary.replace(self._file)
-        for notify in self._on_revoke:
-            notify(session.sid)
-
-    def on_revoke(self, notify: Callable[[str], None]) -> None:
-        self._on_revoke.append(notify)
-
-    def _load(self) -> dict[str, int]:
-        if self._file is None or not self._file.exists():
-            return {}
-        return {str(sid): int(until) for sid, until in json.loads(self._file.read_text()).items()}
 
 
 class LoginGuard:
@@ -184,32 +80,58 @@ class LoginGuard:
         self._failures.pop((username, address), None)
 
 
+def read_credential(app: Starlette, token: str) -> Session | None:
+    """The session of a token, or of a machine's key, which has one for as long as it opens. Counts as use."""
+    if token.startswith(api_keys.PREFIX):
+        ring: KeyRing = app.state.keys
+        key = ring.read(token)
+        if key is None:
+            return None
+        return Session(
+            sid=key_sid(key.key_id), actor=api_keys.actor_of(key), name=key.name, expires_us=key.expires_machine_us
+        )
+    sessions: Sessions = app.state.sessions
+    return sessions.use(token)
+
+
+def key_sid(key_id: str) -> str:
+    return f"key:{key_id}"
+
+
 def session_of(connection: HTTPConnection) -> tuple[Session, bool] | None:
     """The session of a request and whether it came by cookie. A bearer token that is wrong is not rescued by a cookie."""
-    sessions: Sessions = connection.app.state.sessions
     header = connection.headers.get("authorization", "")
     if header:
         scheme, _, token = header.partition(" ")
-        found = sessions.read(token.strip()) if scheme.lower() == "bearer" else None
+        found = read_credential(connection.app, token.strip()) if scheme.lower() == "bearer" else None
         return (found, False) if found else None
     cookie = connection.cookies.get(COOKIE)
-    found = sessions.read(cookie) if cookie else None
+    found = connection.app.state.sessions.use(cookie) if cookie else None
     return (found, True) if found else None
 
 
+def address_of(request: HTTPConnection) -> str:
+    return request.client.host if request.client else ""
+
+
 async def require_session(request: Request) -> Session:
-    """The one dependency that every route outside the open list has. 401 without login, 403 without the CSRF header."""
+    """The one dependency that every route outside the open list has. 401 without login, 403 without the CSRF header, 429 for
+    who writes too fast."""
+    if getattr(request.state, "session", None) is not None:
+        asked: Session = (
+            request.state.session
+        )  # the idempotent route asks before the dependency does: one write, one token
+        return asked
     found = session_of(request)
     if found is None:
         raise Problem(401, "login-required", "log in first", headers={"WWW-Authenticate": "Bearer"})
     session, by_cookie = found
-    sessions: Sessions = request.app.state.sessions
-    if (
-        by_cookie
-        and request.method not in SAFE_METHODS
-        and not sessions.csrf_matches(session, request.headers.get(CSRF_HEADER, ""))
-    ):
-        raise Problem(403, "csrf", f"header {CSRF_HEADER} is missing or wrong; GET /api/v1/me tells it")
+    if request.method not in SAFE_METHODS:
+        sessions: Sessions = request.app.state.sessions
+        if by_cookie and not sessions.csrf_matches(session, request.headers.get(CSRF_HEADER, "")):
+            raise Problem(403, "csrf", f"header {CSRF_HEADER} is missing or wrong; GET /api/v1/me tells it")
+        limiter: WriteLimiter = request.app.state.limiter
+        limiter.take(session.actor.username, address_of(request))
     request.state.session = session
     return session
 
@@ -219,39 +141,61 @@ def actor_of(request: Request) -> Actor:
     return session.actor
 
 
-def only(request: Request, action: str, *roles: Role) -> Actor:
-    """The actor, if one of the roles is his. Raises Forbidden naming the action and who may."""
+def ask(request: Request, action: Action) -> Actor:
+    """The actor, if the matrix lets one of his roles do this somewhere; where, the method behind the route asks. Raises
+    Forbidden."""
     actor = actor_of(request)
-    if not actor.has(*roles):
-        raise Forbidden(actor.username, action, f"this takes {' or '.join(sorted(roles))}")
+    require(actor, action)
     return actor
 
 
-def refuse(request: Request, action: str, *roles: Role) -> Actor:
-    """The actor, unless all his roles are among those that may not."""
+def could(request: Request, action: Action) -> Actor:
+    """As `ask`, for what a role in one incident may allow too: the command centre asks which he holds."""
     actor = actor_of(request)
-    if not actor.roles - set(roles):
-        raise Forbidden(actor.username, action, f"not open to {', '.join(sorted(actor.roles)) or 'nobody'}")
+    incident_roles.could(actor, action)
     return actor
 
 
-_STATE = ("obj/device", "obj/unit", "obj/closure", "obj/typhoon", "kpi/board")
-_EVENTS = ("alarm", "incident", "task", "instruction", "sys")
-_EVERYTHING: dict[str, str | None] = dict.fromkeys((*_STATE, *_EVENTS))
+_EVENTS = ("alarm", "incident", "task", "instruction")
+_BY_AREA = ("obj/device", "obj/unit", "obj/closure", *_EVENTS)
+_HAZARDS = frozenset(("alarm", "incident", "task"))  # what has a hazard of its own
+_READS = {
+    "obj/device": Action.READ_DEVICES,
+    "obj/unit": Action.READ_UNITS,
+    "obj/closure": Action.READ_CLOSURES,
+    "alarm": Action.READ_ALARMS,
+    "incident": Action.READ_INCIDENTS,
+    "task": Action.READ_TASKS,
+    "instruction": Action.READ_INSTRUCTIONS,
+}
+_WIDE = frozenset(Role) - {Role.RESPONDER, Role.LIAISON, Role.VENDOR, Role.MET, Role.SECURITY, Role.AUDITOR}
 
 
-def channels_of(actor: Actor) -> dict[str, str | None]:
-    """Live channels by role: None sees everything, a text only rows of that owner. The strictest role never narrows a wider one."""
-    if actor.has(Role.OPERATOR, Role.LEADER, Role.ANALYST, Role.ADMIN):
-        return dict(_EVERYTHING)
-    found: dict[str, str | None] = {}
-    if actor.has(Role.VENDOR):
-        found |= {"obj/device": actor.vendor or NO_OWNER, "sys": None}
+def channels_of(actor: Actor) -> dict[str, Seen]:
+    """Live channels by role and scope. The strictest role never narrows a wider one; a crew sees its own tasks wherever it is sent.
+
+    A board's figures and a typhoon have no area: they are for everybody who watches.
+    """
+    found: dict[str, Seen] = {}
+    limits = None if actor.scope == EVERYWHERE else actor.scope
+    for channel in _BY_AREA:
+        if not actor.roles & MATRIX[_READS[channel]]:
+            continue
+        if channel == "obj/device" and not actor.roles - {Role.VENDOR, Role.MET}:
+            if actor.has(Role.VENDOR):
+                found[channel] = actor.vendor or NO_OWNER
+        elif channel in ("task", "obj/unit", "instruction") and not actor.roles & _WIDE:
+            found[channel] = actor.unit_id or NO_OWNER
+        elif limits is None:
+            found[channel] = None
+        else:
+            found[channel] = Sight(areas=limits.areas, hazards=limits.hazards if channel in _HAZARDS else ())
+    if actor.roles & MATRIX[Action.READ_INCIDENTS]:
+        found |= {"obj/typhoon": None, "kpi/board": None}
     if actor.has(Role.MET):
-        found |= {"obj/typhoon": None, "sys": None}
-    if actor.has(Role.RESPONDER):
-        own = actor.unit_id or NO_OWNER
-        found |= _EVERYTHING | {"task": own, "obj/unit": own, "instruction": own}
+        found["obj/typhoon"] = None
+    if actor.roles & MATRIX[Action.READ_DEVICES]:
+        found["sys"] = None
     return found
 
 

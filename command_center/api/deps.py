@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from command_center.access.approvals import Approvals
+from command_center.access.factors import SecondFactors
+from command_center.access.keys import KeyRing, KeyService
+from command_center.access.people import PeopleService
+from command_center.api.limits import Limits
+from command_center.api.sessions import Sessions
 from command_center.audit import AuditService
 from command_center.device_access import DeviceAccess
 from command_center.device_care.service import DeviceCare
@@ -27,6 +33,10 @@ class Users(Protocol):
 
     async def verify(self, username: str, password: str) -> User | None:
         """The user, or None where name or password is wrong or the user is disabled. Takes as long for either."""
+        ...
+
+    async def wrong_code(self, username: str) -> None:
+        """A wrong second factor was given with the right password: it counts as a failed login."""
         ...
 
 
@@ -70,19 +80,6 @@ class Registers(Protocol):
 
     def children(self, actor: Actor, device_id: str) -> list[Device]:
         """The devices that a gateway speaks for. Raises Forbidden, NotFound."""
-        ...
-
-    async def set_thresholds(
-        self,
-        actor: Actor,
-        device_id: str,
-        prop: str,
-        thresholds: Mapping[str, Any],
-        *,
-        source: str,
-        approver: str,
-    ) -> int:
-        """New registry revision. Raises NotFound, Invalid, Forbidden (author and approver are the same person)."""
         ...
 
 
@@ -166,7 +163,12 @@ class ApiDeps:
     metrics_token: str = ""
     metrics_text: Callable[[], str] | None = None  # of all processes; None: this one's alone
     allowed_origins: Sequence[str] = field(default=())  # besides the host that the request names itself
-    revocations: Path | None = None  # file that keeps revoked sessions over a restart
     audit: AuditService | None = None
+    sessions: Sessions | None = None  # None: in memory only, by the shipped policy
+    key_ring: KeyRing | None = None
+    people: PeopleService | None = None
+    factors: SecondFactors | None = None
+    keys: KeyService | None = None
+    approvals: Approvals | None = None
+    limits: Limits = field(default_factory=Limits)
     node: str = "command"
-    session_s: float = 12 * 3600.0  # one shift

@@ -12,12 +12,15 @@ import msgspec
 from fastapi import APIRouter, Body, Query, Request
 from starlette.responses import Response
 
+from command_center.access.scope import EVERYWHERE
 from command_center.api.answers import page, reply, with_etag
-from command_center.api.auth import actor_of, only, refuse
+from command_center.api.approval_routes import approvals_of
+from command_center.api.auth import actor_of, ask
 from command_center.api.deps import ApiDeps, History, Registers
 from command_center.api.idempotency import IdempotentRoute
 from command_center.api.schemas import DeviceImport, Thresholds, microseconds
 from command_center.api.system_routes import deps_of
+from command_center.authority import Action
 from command_center.errors import Invalid, NotFound, Unavailable
 from command_center.model import Actor, Role
 from devices.registry import Device
@@ -56,7 +59,7 @@ def device_json(deps: ApiDeps, device: Device) -> dict[str, Any]:
 @router.get("/devices")
 async def devices(request: Request, limit: Limit = 200, cursor: Cursor = "", kind: str = "") -> Response:
     """Devices by id, with status and latest values from the live picture (no database needed)."""
-    deps, actor = deps_of(request), actor_of(request)
+    deps, actor = deps_of(request), ask(request, Action.READ_DEVICES)
     registry = deps.picture.registry
     ids = registry.ordered()
     after = (registry.devices[ids[k]] for k in range(bisect_right(ids, cursor), len(ids)))
@@ -69,6 +72,7 @@ async def devices(request: Request, limit: Limit = 200, cursor: Cursor = "", kin
 
 @router.get("/devices/{device_id}")
 async def device(request: Request, device_id: str) -> Response:
+    ask(request, Action.READ_DEVICES)
     found = device_json(deps_of(request), visible_device(request, device_id))
     return with_etag(request, msgspec.json.encode(found), "application/json")
 
@@ -76,7 +80,7 @@ async def device(request: Request, device_id: str) -> Response:
 @router.post("/devices", status_code=201)
 async def add_device(request: Request, document: Annotated[dict[str, Any], Body()]) -> Response:
     """Register a device, or change one, which keeps its credential. The answer shows a new credential once; only a hash is kept."""
-    actor = only(request, "register a device", Role.ADMIN, Role.VENDOR)
+    actor = ask(request, Action.REGISTER_DEVICE)
     if not actor.has(Role.ADMIN):
         document = {**document, "vendor": actor.vendor}
     device, credential = await _registers(request).add_device(actor, document)
@@ -87,7 +91,7 @@ async def add_device(request: Request, document: Annotated[dict[str, Any], Body(
 @router.post("/devices/import", status_code=201)
 async def import_devices(request: Request, body: DeviceImport) -> Response:
     """Register many new devices at once, thresholds included: all or none. The answer shows their credentials once."""
-    actor = only(request, "import devices", Role.ADMIN)
+    actor = ask(request, Action.IMPORT_DEVICES)
     revision, credentials = await _registers(request).import_devices(actor, body.devices, reason=body.reason)
     return reply({"revision": revision, "credentials": credentials}, 201, {"Cache-Control": "no-store"})
 
@@ -99,23 +103,31 @@ async def children(request: Request, device_id: str) -> Response:
     return page([device_json(deps_of(request), device) for device in found])
 
 
-@router.put("/devices/{device_id}/thresholds")
+@router.put("/devices/{device_id}/thresholds", status_code=202)
 async def set_thresholds(request: Request, device_id: str, body: Thresholds) -> Response:
-    """Change a threshold: author (who asks) and approver are two people, and the source document is named."""
-    actor = only(request, "change a threshold", Role.LEADER)
+    """Propose new thresholds; another person decides (`POST /approvals/{id}/decide`). An emergency change applies at once, and
+    goes back by itself unless a second person confirms it in time."""
+    actor = ask(request, Action.SET_THRESHOLD)
     visible_device(request, device_id)
-    if body.approver == actor.username:
-        raise Invalid("approver must be another person than the author")
-    revision = await _registers(request).set_thresholds(
-        actor, device_id, body.property, body.thresholds, source=body.source, approver=body.approver
+    found = await approvals_of(request).propose(
+        actor,
+        "threshold",
+        f"{device_id}/{body.property}",
+        body.thresholds,
+        source=body.source,
+        reason=body.reason,
+        asked=body.approver,
+        emergency_h=body.hours if body.emergency else None,
     )
-    return reply({"device_id": device_id, "property": body.property, "revision": revision})
+    return reply(
+        {"device_id": device_id, "property": body.property, "approval_id": found.approval_id, **found.result}, 202
+    )
 
 
 @router.get("/devices/{device_id}/check")
 async def check(request: Request, device_id: str) -> Response:
     """What we received, flagged and refused, and why: the first page a vendor looks at."""
-    only(request, "check a device", Role.VENDOR, Role.OPERATOR, Role.LEADER, Role.ADMIN)
+    ask(request, Action.CHECK_DEVICE)
     visible_device(request, device_id)
     return reply(await _history(request).check(device_id))
 
@@ -130,7 +142,7 @@ async def observations(
     limit: Annotated[int, Query(ge=1, le=MAX_ROWS)] = MAX_ROWS,
 ) -> Response:
     """Rows, or buckets where `bucket_s` is given. Times are ISO 8601 with a zone, or city microseconds."""
-    refuse(request, "read observations", Role.RESPONDER, Role.MET)
+    ask(request, Action.READ_OBSERVATIONS)
     stream = deps_of(request).picture.registry.datastreams.get(number)
     if stream is None:
         raise NotFound("datastream", str(number))
@@ -152,8 +164,8 @@ async def observations(
 
 @router.get("/dead-letters")
 async def dead_letters(request: Request, device: str = "", limit: Limit = 100, cursor: Cursor = "") -> Response:
-    actor = only(request, "read dead letters", Role.VENDOR, Role.ANALYST, Role.ADMIN)
-    wide = actor.has(Role.ANALYST, Role.ADMIN)
+    actor = ask(request, Action.READ_DEAD_LETTERS)
+    wide = actor.has(Role.ANALYST, Role.ADMIN) and actor.scope == EVERYWHERE
     if device and not wide:
         visible_device(request, device)
     ids: list[str] | None = [device] if device else None

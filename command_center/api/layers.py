@@ -13,7 +13,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from command_center.api.answers import page, with_etag
+from command_center.api.auth import ask
 from command_center.api.system_routes import deps_of
+from command_center.authority import Action
 from command_center.errors import NotFound
 from gis.features import collection, feature_from_geojson
 
@@ -67,6 +69,7 @@ class StaticLayers:
 
 @router.get("/layers")
 async def layers(request: Request) -> Response:
+    ask(request, Action.READ_LAYERS)
     found = deps_of(request).layers
     return page([] if found is None else list(found.names()))
 
@@ -74,6 +77,7 @@ async def layers(request: Request) -> Response:
 @router.get("/layers/{layer}.geojson")
 async def layer_geojson(request: Request, layer: str) -> Response:
     """A layer as a GeoJSON FeatureCollection (RFC 7946)."""
+    ask(request, Action.READ_LAYERS)
     layers_ = deps_of(request).layers
     found = None if layers_ is None else layers_.geojson(layer)
     if found is None:

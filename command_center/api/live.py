@@ -15,10 +15,11 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from command_center.api import metrics
-from command_center.api.auth import COOKIE, Sessions, grant_of, origin_is_ours
+from command_center.api.auth import COOKIE, grant_of, origin_is_ours, read_credential
 from command_center.api.deps import ApiDeps
+from command_center.api.sessions import Session, Sessions
 from gis.hub import RING_EVENTS
-from gis.live import NO_DRAIN_S, PERMS_CHANGED, SHUTDOWN, SLOW, SUBPROTOCOL, Grant, LiveSession
+from gis.live import EXPIRED, NO_DRAIN_S, PERMS_CHANGED, SHUTDOWN, SLOW, SUBPROTOCOL, Grant, LiveSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,7 @@ class _Viewer:
 
     def __init__(self) -> None:
         self.sid = ""
+        self.login: Session | None = None
         self.wake = asyncio.Event()
         self.session: LiveSession | None = None
 
@@ -48,7 +50,7 @@ class LiveDoor:
         self._deps, self._sessions, self._jitter = deps, sessions, jitter
         self._viewers: set[_Viewer] = set()
         self._count = 0
-        sessions.on_revoke(self._revoked)
+        sessions.on_revoke(self.closed)
 
     @property
     def viewers(self) -> int:
@@ -57,10 +59,11 @@ class LiveDoor:
     def _now_s(self) -> float:
         return self._deps.clock.machine_ns() / 1e9
 
-    def _revoked(self, sid: str) -> None:
+    def closed(self, sid: str) -> None:
+        """A session, or a machine's key, ended or may something else now: its connections begin anew."""
         for viewer in self._viewers:
             if viewer.sid == sid and viewer.session is not None:
-                viewer.session.close(PERMS_CHANGED, "logged out")
+                viewer.session.close(PERMS_CHANGED, "the login ended, or its rights changed")
                 viewer.wake.set()
 
     def drain(self) -> None:
@@ -92,10 +95,10 @@ class LiveDoor:
 
     def _open(self, websocket: WebSocket, viewer: _Viewer) -> LiveSession:
         def authenticate(token: str) -> Grant | None:
-            session = self._sessions.read(token)
+            session = read_credential(websocket.app, token)
             if session is None:
                 return None
-            viewer.sid = session.sid
+            viewer.sid, viewer.login = session.sid, session
             return grant_of(session, self._deps.clock)
 
         self._count += 1
@@ -128,11 +131,21 @@ class LiveDoor:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code") or 1005)
+            self._count_use(viewer, session)
             text = message.get("text")
             session.receive(
                 text if text is not None else message.get("bytes") or b"", self._now_s(), self._deps.clock.city_us()
             )
             viewer.wake.set()
+
+    def _count_use(self, viewer: _Viewer, session: LiveSession) -> None:
+        """A message from the client (it answers pings) is use, where the policy says so; else an idle login ends here too."""
+        if viewer.login is None:
+            return
+        if self._sessions.live_is_use(viewer.login):
+            self._sessions.touch(viewer.sid)
+        elif self._sessions.owner_of(viewer.sid) is not None and not self._sessions.stands(viewer.sid):
+            session.close(EXPIRED, "nobody used this login for too long")
 
     async def _write(
         self, websocket: WebSocket, viewer: _Viewer, session: LiveSession, reader: asyncio.Task[None]

@@ -17,3 +17,7 @@ REPLAYED = Counter("citybrain_http_idempotent_replays_total", "Answers given aga
 BROKER_ASKED = Counter(
     "citybrain_broker_hook_total", "Questions of another broker, by hook and verdict", ["hook", "verdict"]
 )
+SESSIONS_ENDED = Counter(
+    "citybrain_sessions_ended_total", "Sessions that ended before their holder logged out", ["why"]
+)
+WRITES_REFUSED = Counter("citybrain_http_writes_refused_total", "Writes refused because they came too fast", ["by"])

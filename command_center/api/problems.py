@@ -17,7 +17,7 @@ from command_center.registers.writing import WrongValues
 from gis.formats.sheet import FileTooLarge, FileWrong, UnknownFormat
 from stream.errors import LogError
 
-SECRET_FIELDS = frozenset({"password", "token"})  # never echoed
+SECRET_FIELDS = frozenset({"password", "token", "otp", "old", "new", "code"})  # never echoed
 ECHO_CHARS = 120
 LOG_RETRY_S = 5  # the owner of the log is back within a few seconds of a crash
 
@@ -84,6 +84,8 @@ def _command(_: Request, error: Exception) -> Response:
     match error:
         case errors.NotFound():
             return problem_response(404, "not-found", str(error))
+        case errors.SecondFactorNeeded():
+            return problem_response(403, "second-factor-required", str(error))
         case errors.Forbidden():
             return problem_response(403, "forbidden", str(error))
         case errors.IllegalTransition():

@@ -7,8 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from command_center.access.approvals import EMERGENCY_MAX_H
+from command_center.access.keys import MAX_DAYS
 from command_center.device_access import DEFAULT_CERTIFICATE_DAYS, MAX_CERTIFICATE_DAYS
 from command_center.device_care.model import Origin
+from command_center.incident_roles import MAX_HOURS
 from command_center.machines import RequestState
 from command_center.model import UnitStatus
 from command_center.service import SHELVE_MAX_MINUTES
@@ -50,6 +53,7 @@ class Login(Body):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
     username: Annotated[str, Field(min_length=1, max_length=64)]
     password: Annotated[str, Field(min_length=1, max_length=256)]
+    otp: Annotated[str, Field(max_length=32)] = ""
 
 
 class Advance(Body):
@@ -119,7 +123,12 @@ class Thresholds(Body):
     property: Identifier
     thresholds: dict[str, Any]
     source: Needed
-    approver: Identifier
+    approver: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{0,96}$")] = (
+        ""  # whom to ask; anybody with the right may decide
+    )
+    reason: Text = ""
+    emergency: bool = False
+    hours: Annotated[float, Field(gt=0, le=EMERGENCY_MAX_H, allow_inf_nan=False)] = EMERGENCY_MAX_H
 
 
 class DeviceImport(Body):
@@ -204,6 +213,87 @@ class AcceptanceAnswers(Body):
         if not self.items and not self.sign:
             raise ValueError("expected items, or sign: true")
         return self
+
+
+Username = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+RoleName = Annotated[str, Field(max_length=40)]
+Code_ = Annotated[str, Field(min_length=1, max_length=32)]
+Area = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,32}$")]
+Password = Annotated[str, Field(max_length=256)]
+
+
+class ScopeBody(Body):
+    """Limits; an empty list limits nothing."""
+
+    areas: Annotated[list[Area], Field(max_length=200)] = []
+    organisations: Annotated[list[Identifier], Field(max_length=200)] = []
+    hazards: Annotated[list[Identifier], Field(max_length=20)] = []
+
+
+class NewUser(Body):
+    username: Username
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    roles: Annotated[list[RoleName], Field(min_length=1, max_length=12)]
+    unit_id: Annotated[str, Field(max_length=96)] = ""
+    vendor: Annotated[str, Field(max_length=96)] = ""
+    phone: Annotated[str, Field(max_length=40)] = ""
+    area: Annotated[str, Field(max_length=32)] = ""
+    scope: ScopeBody = ScopeBody()
+    password: Password = ""
+
+
+class ChangedUser(Body):
+    """What is left out stays."""
+
+    name: Annotated[str, Field(min_length=1, max_length=120)] | None = None
+    roles: Annotated[list[RoleName], Field(min_length=1, max_length=12)] | None = None
+    unit_id: Annotated[str, Field(max_length=96)] | None = None
+    vendor: Annotated[str, Field(max_length=96)] | None = None
+    phone: Annotated[str, Field(max_length=40)] | None = None
+    area: Annotated[str, Field(max_length=32)] | None = None
+    scope: ScopeBody | None = None
+    reason: Text = ""
+
+
+class NewPassword(Body):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+    old: Annotated[str, Field(min_length=1, max_length=256)]
+    new: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Code(Body):
+    code: Code_
+
+
+class NewKey(Body):
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    roles: Annotated[list[RoleName], Field(min_length=1, max_length=12)]
+    days: Annotated[float, Field(gt=0, le=MAX_DAYS, allow_inf_nan=False)] = 365
+    scope: ScopeBody = ScopeBody()
+    vendor: Annotated[str, Field(max_length=96)] = ""
+    unit_id: Annotated[str, Field(max_length=96)] = ""
+
+
+class Proposal(Body):
+    kind: Identifier
+    subject: Annotated[str, Field(min_length=1, max_length=200)]
+    payload: dict[str, Any]
+    source: Needed
+    reason: Text = ""
+    approver: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{0,96}$")] = ""
+    emergency: bool = False
+    hours: Annotated[float, Field(gt=0, le=EMERGENCY_MAX_H, allow_inf_nan=False)] = EMERGENCY_MAX_H
+
+
+class Decision(Body):
+    approve: bool
+    comment: Text = ""
+
+
+class GiveRole(Body):
+    username: Username
+    role: Literal["commander", "scene"]
+    hours: Annotated[float, Field(gt=0, le=MAX_HOURS, allow_inf_nan=False)] = 12
 
 
 TaskVerb = Literal[

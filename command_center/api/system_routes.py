@@ -11,11 +11,12 @@ from starlette.responses import Response
 
 from command_center.api import metrics
 from command_center.api.answers import reply
-from command_center.api.auth import COOKIE, LoginGuard, Session, Sessions, only
+from command_center.api.auth import COOKIE, LoginGuard, address_of, ask
 from command_center.api.deps import ApiDeps
 from command_center.api.problems import Problem
 from command_center.api.schemas import Advance, Login, iso
-from command_center.model import Role
+from command_center.api.sessions import Session, Sessions
+from command_center.authority import Action
 
 open_router = APIRouter()
 router = APIRouter(prefix="/api/v1")
@@ -24,10 +25,6 @@ router = APIRouter(prefix="/api/v1")
 def deps_of(request: Request) -> ApiDeps:
     deps: ApiDeps = request.app.state.deps
     return deps
-
-
-def address_of(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 @open_router.post("/api/v1/sessions", status_code=201, tags=["session"])
@@ -42,9 +39,11 @@ async def log_in(body: Login, request: Request) -> Response:
         guard.failed(body.username, address)
         metrics.LOGINS.labels(outcome="refused").inc()
         raise Problem(401, "login-refused", "user name or password is wrong")
+    second_factor = await _second_factor(request, body, address)
     guard.succeeded(body.username, address)
     metrics.LOGINS.labels(outcome="accepted").inc()
-    token, session = sessions.issue(user)
+    client = request.headers.get("user-agent", "")
+    token, session = sessions.issue(user, second_factor=second_factor, address=address, client=client)
     response = reply(
         {
             "token": token,
@@ -58,13 +57,29 @@ async def log_in(body: Login, request: Request) -> Response:
     response.set_cookie(
         COOKIE,
         token,
-        max_age=int(deps_of(request).session_s),
+        max_age=int(sessions.lifetime_s),
         path="/",
         secure=request.url.scheme == "https",
         httponly=True,
         samesite="strict",
     )
     return response
+
+
+async def _second_factor(request: Request, body: Login, address: str) -> bool:
+    """Whether the login comes with a second factor. Raises Problem 401 where the user has one and it is missing or wrong."""
+    deps = deps_of(request)
+    if deps.factors is None or not await deps.factors.has(body.username):
+        return False
+    if not body.otp:
+        raise Problem(401, "second-factor-required", "this login takes a second factor: send `otp` too")
+    if await deps.factors.check(body.username, body.otp):
+        return True
+    guard: LoginGuard = request.app.state.guard
+    guard.failed(body.username, address)
+    await deps.users.wrong_code(body.username)
+    metrics.LOGINS.labels(outcome="refused").inc()
+    raise Problem(401, "login-refused", "the code is wrong, or was used already")
 
 
 @router.delete("/sessions/current", status_code=204, tags=["session"])
@@ -108,7 +123,7 @@ async def clock(request: Request) -> Response:
 @router.post("/clock/advance", tags=["system"])
 async def advance(body: Advance, request: Request) -> Response:
     """Move a stepped clock forward; the answer comes after the log has drained."""
-    only(request, "advance the clock", Role.ADMIN)
+    ask(request, Action.ADVANCE_CLOCK)
     deps = deps_of(request)
     if deps.advance is None or deps.clock.kind != "stepped":
         raise Problem(409, "clock-not-stepped", f"the clock is {deps.clock.kind}: only a stepped clock can be advanced")

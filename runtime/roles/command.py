@@ -32,12 +32,12 @@ from command_center.registers.service import EntryRegister
 from command_center.registers.wiring import RegisterPlaces, rows_of, targets_of
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
-from command_center.users import UserService
 from devices.models import load_models
 from gis.addresses import Place
 from gis.hub import Hub, PastEvent
 from rules.documents import activation, shipped
 from runtime import clock as clocks
+from runtime.access import Access, build_access
 from runtime.anchors import AnchorService, anchor_service
 from runtime.broker import Broker
 from runtime.canary import PROPERTY, Canary, Stage
@@ -63,6 +63,7 @@ from storage.database import Database
 from storage.errors import StorageError
 from storage.history import HistoryStore
 from storage.registry import RegistryStore
+from stream.errors import LogError
 from stream.owner import AppendClient
 from stream.reader import LogReader
 from stream.records import ControlBody, control
@@ -71,6 +72,7 @@ from stream.registry_cache import load_registry
 log = structlog.get_logger()
 
 RETRY_S = 1.0
+FLUSH_EVERY_S = 2.0
 BANNERS = {
     "demo": {"zh": "演示 — 非真实数据，不对外发布", "en": "Demonstration: not real, nothing leaves this system"},
     "exercise": {"zh": "演练 — 非真实事件，不对外发布", "en": "Exercise: not real, nothing leaves this system"},
@@ -94,8 +96,9 @@ class _Rooms:
     register: RegistryStore
     registers: RegisterService
     entries: EntryRegister
+    access: Access
     credentials: BrokerCredentials
-    access: DeviceAccess
+    device_access: DeviceAccess
     care: DeviceCare
     canary: Canary
     health: Health
@@ -161,16 +164,17 @@ def _build(
         duty_chain=_duty_chain(settings.data_dir),
         live_depth=lambda device_id: _depth(picture, device_id),
         outbox=Outbox(sealer, settings.tenant_kind),
+        live_alarm=lambda alarm_id: picture.alarm_place(alarm_id),
     )
     centre = CommandCenter(store=store, append=appender, env=env, emit=picture.on_change)
     duty = DutyService(store, env, picture.on_change, sealer, banners=lambda: picture.banners())
     follower = DomainFollower(domain_reader, store, env, picture.on_change)
     register = RegistryStore(database, clock, load_models())
     credentials = BrokerCredentials(settings, context.secrets, register, store)
-    people = UserService(store, clock)
-    registers = RegisterService(register, appender, registry, people, changed=credentials.changed)
+    registers = RegisterService(register, appender, registry, changed=credentials.changed)
+    access = build_access(settings, context.secrets, clock, store, env, picture.on_change, registers)
     care = DeviceCare(store, env, picture.on_change, registers, load_models(), picture.status_of)
-    access = DeviceAccess(store, registry, credentials, clock)
+    device_access = DeviceAccess(store, registry, credentials, clock)
     entries = EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer)
     importing = build_importing(
         context,
@@ -181,7 +185,7 @@ def _build(
         sealer=sealer,
         targets={
             **targets_of(entries),
-            "device": DeviceTarget(registers, access, registry),
+            "device": DeviceTarget(registers, device_access, registry),
             "shift": ShiftTarget(store, env, picture.on_change, sealer),
         },
         rows_of=rows_of(entries),
@@ -200,6 +204,7 @@ def _build(
         register=register,
         registers=registers,
         credentials=credentials,
+        device_access=device_access,
         access=access,
         entries=entries,
         care=care,
@@ -233,7 +238,8 @@ async def _serve(rooms: _Rooms) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(rooms.picture.run(), name="picture")
         group.create_task(rooms.follower.run(), name="domain")
-        group.create_task(TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change).run(), name="timers")
+        group.create_task(_timers(rooms).run(), name="timers")
+        group.create_task(rooms.access.watch.run(), name="accounts")
         group.create_task(rooms.duty.run(), name="duty-board")
         group.create_task(_load_domain(rooms), name="load-domain")
         group.create_task(rooms.importing.addresses.run(), name="addresses")
@@ -255,6 +261,11 @@ async def _serve(rooms: _Rooms) -> None:
             for one in (plain, secure):
                 one.should_exit = True
             await asyncio.gather(*serving, return_exceptions=True)
+
+
+def _timers(rooms: _Rooms) -> TimerService:
+    handlers = rooms.access.approvals.handlers
+    return TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change, handlers)
 
 
 async def _say_ready(context: RoleContext, servers: Sequence[Server]) -> None:
@@ -300,6 +311,17 @@ async def _open_registers(rooms: _Rooms, registered: asyncio.Event) -> None:
         await rooms.appender.append(
             [control(ControlBody(id=f"rules-{versions}", type="rules", actor="seed", data=data))]
         )
+    await _flush_registers(rooms)
+
+
+async def _flush_registers(rooms: _Rooms) -> None:
+    """A revision that a timer wrote (an emergency threshold going back), or whose append failed, reaches the log soon."""
+    while True:
+        await asyncio.sleep(FLUSH_EVERY_S)
+        try:
+            await rooms.registers.flush()
+        except (Unavailable, StorageError, LogError, TimeoutError, ConnectionError) as error:
+            log.warning("registry_flush_waits", reason=str(error))
 
 
 def _deps(rooms: _Rooms) -> ApiDeps:
@@ -313,13 +335,12 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         tick_us=state.tick_us,
         facade=rooms.centre,
         duty=rooms.duty,
-        users=UserService(rooms.store, context.clock),
         hub=rooms.hub,
         picture=rooms.picture,
         signing_key=context.secrets.signing_key.encode(),
         history=HistoryStore(rooms.database),
-        registers=Registers(rooms.registers, rooms.access),
-        device_access=rooms.access,
+        registers=Registers(rooms.registers, rooms.device_access),
+        device_access=rooms.device_access,
         device_care=rooms.care,
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,
@@ -334,7 +355,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         ca_pem=settings.data_dir / "tls" / "ca.pem",
         metrics_token=settings.metrics_token or context.secrets.metrics_token,
         metrics_text=lambda: all_metrics(settings.run_dir, own_role="command"),
-        revocations=settings.data_dir / "run" / "revoked.json",
+        **rooms.access.deps(),
         audit=rooms.audit,
         imports=rooms.importing.imports,
         exports=rooms.importing.exports,

@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
+from command_center.access.scope import EVERYWHERE, Scope
 from command_center.machines import INCIDENT_OPEN
 from command_center.model import Incident, IncidentState, TimelineEntry
 from command_center.records import AlarmRecord, AlarmSide
 from rules.transitions import Condition, Transition
-from storage.command.rows import Part, jsonb, params, struct
+from storage.command.rows import Part, jsonb, params, struct, within
 from storage.database import Row
 from storage.times import to_time
 
@@ -21,10 +22,17 @@ class IncidentRows(Part):
         row = await self._one("read_incident", {"incident_id": incident_id})
         return None if row is None else struct(Incident, row)
 
-    async def incidents(self, states: Sequence[IncidentState], limit: int, before: str = "") -> list[Incident]:
-        rows = await self._all(
-            "list_incidents", {"states": [s.value for s in states], "limit": limit, "before": before}
-        )
+    async def incidents(
+        self,
+        states: Sequence[IncidentState],
+        limit: int,
+        before: str = "",
+        *,
+        scope: Scope = EVERYWHERE,
+        also: Sequence[str] = (),
+    ) -> list[Incident]:
+        values = {"states": [s.value for s in states], "limit": limit, "before": before, "also": list(also)}
+        rows = await self._all("list_incidents", values | within(scope))
         return [struct(Incident, row) for row in rows]
 
     async def open_incident(self, group_key: str) -> Incident | None:
@@ -52,7 +60,9 @@ class AlarmRows(Part):
         row = await self._one("read_alarm", {"alarm_id": alarm_id})
         return None if row is None else _alarm(row)
 
-    async def alarms(self, *, firing_only: bool, limit: int, before: str = "") -> list[AlarmRecord]:
+    async def alarms(
+        self, *, firing_only: bool, limit: int, before: str = "", scope: Scope = EVERYWHERE
+    ) -> list[AlarmRecord]:
         raised, _, alarm_id = before.partition(":")
         values = {
             "firing_only": firing_only,
@@ -60,7 +70,7 @@ class AlarmRows(Part):
             "before_at": to_time(int(raised)) if raised else None,
             "before_id": alarm_id,
         }
-        return [_alarm(row) for row in await self._all("list_alarms", values)]
+        return [_alarm(row) for row in await self._all("list_alarms", values | within(scope))]
 
     async def alarms_of(self, incident_id: str) -> list[AlarmRecord]:
         return [_alarm(row) for row in await self._all("alarms_of_incident", {"incident_id": incident_id})]

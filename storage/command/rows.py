@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from psycopg.types.json import Jsonb
 
+from command_center.access.scope import Scope
 from storage.batch import clean, to_json
 from storage.database import Connection, Row
 from storage.statements import load
@@ -66,11 +67,21 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]
     return msgspec.structs.fields(kind)
 
 
+def within(scope: Scope) -> dict[str, Any]:
+    """Parameters of a statement that lists what lies inside a scope."""
+    return {"areas": list(scope.areas), "hazards": list(scope.hazards)}
+
+
 class Part:
     """What every part of the transaction has: a connection and three ways to ask it."""
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
+
+    @property
+    def connection(self) -> Connection:
+        """For another store of the same database that writes inside this transaction (`storage.registry`)."""
+        return self._conn
 
     async def _run(self, name: str, values: Mapping[str, Any]) -> None:
         await self._conn.execute(SQL[name], values)

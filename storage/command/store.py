@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from command_center.errors import Unavailable
 from command_center.ports import Tx
+from storage.command.access import AccessRows
 from storage.command.device_access import DeviceAccessRows
 from storage.command.device_care import DeviceCareRows
 from storage.command.duty import HandoverRows, InstructionRows, ShiftRows
@@ -40,6 +41,7 @@ class PostgresTx(
     InstructionRows,
     DeviceCareRows,
     OutboxRows,
+    AccessRows,
 ):
     """A `command_center.ports.Tx` on one connection inside a transaction."""
 

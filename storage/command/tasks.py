@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from command_center.access.scope import EVERYWHERE, Scope
 from command_center.model import Closure, Task, TaskHistory, TaskState, Unit, UnitStatus
 from command_center.records import Request, TaskRecord, UnitRecord
 from storage.batch import clean
-from storage.command.rows import Part, jsonb, params, struct
+from storage.command.rows import Part, jsonb, params, struct, within
 from storage.database import Row
 from storage.times import opt_time, to_time, to_us
 
@@ -20,15 +21,23 @@ class TaskRows(Part):
         return None if row is None else (await self._records([row]))[0]
 
     async def tasks(
-        self, *, incident_id: str = "", unit_id: str = "", states: Sequence[TaskState] = (), limit: int = 1000
+        self,
+        *,
+        incident_id: str = "",
+        unit_id: str = "",
+        states: Sequence[TaskState] = (),
+        limit: int = 1000,
+        scope: Scope = EVERYWHERE,
+        also: Sequence[str] = (),
     ) -> list[TaskRecord]:
         values = {
             "incident_id": incident_id,
             "unit_id": unit_id,
             "states": [s.value for s in states],
             "limit": limit,
+            "also": list(also),
         }
-        return await self._records(await self._all("list_tasks", values))
+        return await self._records(await self._all("list_tasks", values | within(scope)))
 
     async def _records(self, rows: Sequence[Row]) -> list[TaskRecord]:
         if not rows:

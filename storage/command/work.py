@@ -72,10 +72,10 @@ class LiveRows(Part):
 class UserRows(Part):
     async def user(self, username: str) -> UserRecord | None:
         row = await self._one("read_user", {"username": clean(username)})
-        return None if row is None else _user(row)
+        return None if row is None else user_record(row)
 
     async def users(self) -> list[UserRecord]:
-        return [_user(row) for row in await self._all("list_users")]
+        return [user_record(row) for row in await self._all("list_users")]
 
     async def put_user(self, record: UserRecord) -> None:
         values = {
@@ -85,15 +85,18 @@ class UserRows(Part):
             "failures": record.failures,
             "locked_until_machine_at": opt_time(record.locked_until_us),
             "changed_machine_at": to_time(record.changed_us),
+            "password_machine_at": to_time(record.password_us),
         }
         await self._run("put_user", values)
 
 
-def _user(row: Row) -> UserRecord:
+def user_record(row: Row) -> UserRecord:
     return UserRecord(
         user=msgspec.convert(row["document"], User),
         password_hash=row["password_hash"],
         failures=row["failures"],
         locked_until_us=opt_us(row["locked_until_machine_at"]),
         changed_us=to_us(row["changed_machine_at"]),
+        last_login_us=opt_us(row["last_login_machine_at"]),
+        password_us=opt_us(row["password_machine_at"]) or 0,
     )

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from command_center.access.records import ApiKey, Approval, IncidentRole, SecondFactor
+from command_center.access.scope import EVERYWHERE, Scope
 from command_center.errors import Unavailable
 from command_center.machines import INCIDENT_OPEN
 from command_center.model import (
@@ -34,6 +36,7 @@ from command_center.ports import Tx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
 from command_center.registers.import_ports import ImportJob
 from rules.transitions import Condition, Transition
+from storage.memory.access import AccessRows
 from storage.memory.device_access import AccessMemory, DeviceAccessMemory
 from storage.memory.device_care import CareMemory, DeviceCareMemory
 from storage.memory.duty import DutyMemory, DutyState
@@ -74,6 +77,10 @@ class _State:
     duty: DutyState = field(default_factory=DutyState)
     care: CareMemory = field(default_factory=CareMemory)
     outbox: dict[str, Message] = field(default_factory=dict)
+    incident_roles: dict[str, IncidentRole] = field(default_factory=dict)
+    second_factors: dict[str, SecondFactor] = field(default_factory=dict)
+    api_keys: dict[str, ApiKey] = field(default_factory=dict)
+    approvals: dict[str, Approval] = field(default_factory=dict)
 
     def snapshot(self) -> _State:
         return _State(**{name: copy.copy(getattr(self, name)) for name in self.__slots__})
@@ -108,7 +115,7 @@ class MemoryStore:
 
 
 class _MemoryTx(
-    MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory, DutyMemory, DeviceCareMemory, OutboxPart
+    MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory, DutyMemory, DeviceCareMemory, OutboxPart, AccessRows
 ):
     _s: _State
 
@@ -152,11 +159,21 @@ class _MemoryTx(
     def _raised(self, alarm_id: str) -> tuple[int, str]:
         return (self._s.conditions[alarm_id].raised_us, alarm_id)
 
-    async def incidents(self, states: Sequence[IncidentState], limit: int, before: str = "") -> list[Incident]:
+    async def incidents(
+        self,
+        states: Sequence[IncidentState],
+        limit: int,
+        before: str = "",
+        *,
+        scope: Scope = EVERYWHERE,
+        also: Sequence[str] = (),
+    ) -> list[Incident]:
         found = [
             i
             for i in self._s.incidents.values()
-            if (not states or i.state in states) and (not before or i.incident_id < before)
+            if (not states or i.state in states)
+            and (not before or i.incident_id < before)
+            and (scope.covers(area=i.area, hazard=i.kind) or i.incident_id in also)
         ]
         return [self._full(i) for i in sorted(found, key=lambda i: i.incident_id, reverse=True)[:limit]]
 
@@ -185,7 +202,14 @@ class _MemoryTx(
         return self._s.tasks.get(task_id)
 
     async def tasks(
-        self, *, incident_id: str = "", unit_id: str = "", states: Sequence[TaskState] = (), limit: int = 1000
+        self,
+        *,
+        incident_id: str = "",
+        unit_id: str = "",
+        states: Sequence[TaskState] = (),
+        limit: int = 1000,
+        scope: Scope = EVERYWHERE,
+        also: Sequence[str] = (),
     ) -> list[TaskRecord]:
         found = [
             r
@@ -193,6 +217,7 @@ class _MemoryTx(
             if (not incident_id or r.task.incident_id == incident_id)
             and (not unit_id or r.task.unit_id == unit_id)
             and (not states or r.task.state in states)
+            and (scope.covers(area=r.task.area, hazard=r.task.hazard) or r.task.incident_id in also)
         ]
         return sorted(found, key=lambda r: r.task.task_id)[:limit]
 
@@ -249,10 +274,17 @@ class _MemoryTx(
             return None
         return AlarmRecord(condition=condition, side=self._s.sides.get(alarm_id, AlarmSide(alarm_id=alarm_id)))
 
-    async def alarms(self, *, firing_only: bool, limit: int, before: str = "") -> list[AlarmRecord]:
+    async def alarms(
+        self, *, firing_only: bool, limit: int, before: str = "", scope: Scope = EVERYWHERE
+    ) -> list[AlarmRecord]:
         raised, _, alarm_id = before.partition(":")
         keys = sorted(
-            (self._raised(a) for a, c in self._s.conditions.items() if c.firing or not firing_only), reverse=True
+            (
+                self._raised(a)
+                for a, c in self._s.conditions.items()
+                if (c.firing or not firing_only) and scope.covers(area=c.last.area, hazard=c.last.hazard)
+            ),
+            reverse=True,
         )
         wanted = [key for key in keys if not before or key < (int(raised), alarm_id)][:limit]
         return [found for _, a in wanted if (found := await self.alarm(a)) is not None]
@@ -357,4 +389,6 @@ class _MemoryTx(
         return [self._s.users[u] for u in sorted(self._s.users)]
 
     async def put_user(self, record: UserRecord) -> None:
-        self._s.users[record.user.username] = record
+        known = self._s.users.get(record.user.username)
+        login_us = known.last_login_us if known else record.last_login_us  # put_user never moves it
+        self._s.users[record.user.username] = replace(record, last_login_us=login_us)

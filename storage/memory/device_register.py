@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from command_center.errors import Invalid
+from command_center.ports import Tx
 from devices.documents import problems_of
 from devices.models import DeviceModel
 from devices.registry import Datastream, Device, Registry, RegistryData
@@ -30,6 +31,15 @@ class MemoryRegister:
         return self._took(
             RegistryData(revision=self._registry.revision + 1, devices=list(devices), datastreams=streams)
         )
+
+    async def device_within(self, tx: Tx, device_id: str) -> Device | None:
+        return self._registry.devices.get(device_id)
+
+    async def upsert_within(
+        self, tx: Tx, devices: Sequence[Device], *, author: str, approver: str = "", reason: str
+    ) -> RegistryData:
+        """Not undone with `tx`: the suite of storage.registry says what is transactional."""
+        return await self.upsert(devices, author=author, approver=approver, reason=reason)
 
     def _streams(self, device: Device) -> list[Datastream]:
         model = self._models[device.model]

@@ -5,6 +5,8 @@ SELECT condition, side FROM alarm WHERE alarm_id = %(alarm_id)s;
 SELECT condition, side FROM alarm
  WHERE (firing OR NOT %(firing_only)s)
    AND (%(before_at)s::timestamptz IS NULL OR (raised_at, alarm_id) < (%(before_at)s::timestamptz, %(before_id)s))
+   AND (cardinality(%(areas)s::text[]) = 0 OR EXISTS (SELECT 1 FROM unnest(%(areas)s::text[]) a WHERE starts_with(condition->'last'->>'area', a)))
+   AND (cardinality(%(hazards)s::text[]) = 0 OR condition->'last'->>'hazard' = ANY(%(hazards)s))
  ORDER BY raised_at DESC, alarm_id DESC LIMIT %(limit)s;
 
 -- alarms_of_incident: Those linked to an incident, oldest first.

@@ -15,6 +15,8 @@ SELECT i.*,
   FROM incident i
  WHERE (cardinality(%(states)s::text[]) = 0 OR i.state = ANY(%(states)s))
    AND (%(before)s = '' OR i.incident_id < %(before)s)
+   AND (cardinality(%(areas)s::text[]) = 0 OR EXISTS (SELECT 1 FROM unnest(%(areas)s::text[]) a WHERE starts_with(i.area, a)) OR i.incident_id = ANY(%(also)s))
+   AND (cardinality(%(hazards)s::text[]) = 0 OR i.kind = ANY(%(hazards)s) OR i.incident_id = ANY(%(also)s))
  ORDER BY i.incident_id DESC LIMIT %(limit)s;
 
 -- open_incident: The open incident of a kind and place. No row: an alarm opens one.

@@ -6,15 +6,18 @@ SELECT * FROM task
  WHERE (%(incident_id)s = '' OR incident_id = %(incident_id)s)
    AND (%(unit_id)s = '' OR unit_id = %(unit_id)s)
    AND (cardinality(%(states)s::text[]) = 0 OR state = ANY(%(states)s))
+   AND (cardinality(%(areas)s::text[]) = 0 OR EXISTS (SELECT 1 FROM unnest(%(areas)s::text[]) a WHERE starts_with(area, a)) OR incident_id = ANY(%(also)s))
+   AND (cardinality(%(hazards)s::text[]) = 0 OR hazard = ANY(%(hazards)s) OR incident_id = ANY(%(also)s))
  ORDER BY task_id LIMIT %(limit)s;
 
 -- insert_task: A draft, once per origin. No row: it was drafted already.
 INSERT INTO task (task_id, incident_id, origin, pre_authorised, refused_units, title_zh, title_en, detail_zh, detail_en,
                   capability, state, state_zh, unit_id, unit_name, unit_authority, lon, lat, place, due_at, issued_at,
-                  changed_at, rev, eta_s)
+                  changed_at, rev, eta_s, area, hazard)
 VALUES (%(task_id)s, %(incident_id)s, %(origin)s, %(pre_authorised)s, %(refused_units)s, %(title_zh)s, %(title_en)s,
         %(detail_zh)s, %(detail_en)s, %(capability)s, %(state)s, %(state_zh)s, %(unit_id)s, %(unit_name)s,
-        %(unit_authority)s, %(lon)s, %(lat)s, %(place)s, %(due_at)s, %(issued_at)s, %(changed_at)s, %(rev)s, %(eta_s)s)
+        %(unit_authority)s, %(lon)s, %(lat)s, %(place)s, %(due_at)s, %(issued_at)s, %(changed_at)s, %(rev)s, %(eta_s)s,
+        %(area)s, %(hazard)s)
 ON CONFLICT DO NOTHING RETURNING task_id;
 
 -- update_task: From one of these states and this revision only. No row: somebody was faster.

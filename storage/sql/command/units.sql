@@ -32,9 +32,9 @@ SELECT * FROM closure WHERE closure_id = %(closure_id)s AND ended_at IS NULL;
 SELECT * FROM closure WHERE source = %(source)s AND ended_at IS NULL;
 
 -- put_closure: A new closure, or its newer depth and reason.
-INSERT INTO closure (closure_id, source, edges, reason, lon, lat, depth_m, since_at, expires_at, author, evidence)
+INSERT INTO closure (closure_id, source, edges, reason, lon, lat, depth_m, since_at, expires_at, author, evidence, area)
 VALUES (%(closure_id)s, %(source)s, %(edges)s, %(reason)s, %(lon)s, %(lat)s, %(depth_m)s, %(since_at)s, %(expires_at)s,
-        %(author)s, %(evidence)s)
+        %(author)s, %(evidence)s, %(area)s)
 ON CONFLICT (closure_id) DO UPDATE SET reason = EXCLUDED.reason, depth_m = EXCLUDED.depth_m, evidence = EXCLUDED.evidence;
 
 -- end_closure: The road is open again. No row: it was already.

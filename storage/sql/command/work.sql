@@ -62,8 +62,10 @@ SELECT * FROM app_user WHERE username = %(username)s;
 SELECT * FROM app_user ORDER BY username;
 
 -- put_user: A new user or a changed one.
-INSERT INTO app_user (username, document, password_hash, failures, locked_until_machine_at, changed_machine_at)
-VALUES (%(username)s, %(document)s, %(password_hash)s, %(failures)s, %(locked_until_machine_at)s, %(changed_machine_at)s)
+INSERT INTO app_user (username, document, password_hash, failures, locked_until_machine_at, changed_machine_at,
+                      password_machine_at)
+VALUES (%(username)s, %(document)s, %(password_hash)s, %(failures)s, %(locked_until_machine_at)s, %(changed_machine_at)s,
+        %(password_machine_at)s)
 ON CONFLICT (username) DO UPDATE SET document = EXCLUDED.document, password_hash = EXCLUDED.password_hash,
        failures = EXCLUDED.failures, locked_until_machine_at = EXCLUDED.locked_until_machine_at,
-       changed_machine_at = EXCLUDED.changed_machine_at;
+       changed_machine_at = EXCLUDED.changed_machine_at, password_machine_at = EXCLUDED.password_machine_at;

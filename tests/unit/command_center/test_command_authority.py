@@ -13,6 +13,8 @@ VENDOR = Actor(username="vendor1", roles=frozenset({Role.VENDOR}), vendor="acme"
 ANALYST = Actor(username="analyst1", roles=frozenset({Role.ANALYST}))
 MET = Actor(username="met", roles=frozenset({Role.MET}))
 AUDITOR = Actor(username="auditor1", roles=frozenset({Role.AUDITOR}))
+SECURITY = Actor(username="security", roles=frozenset({Role.SECURITY}))
+AUDITOR = Actor(username="auditor", roles=frozenset({Role.AUDITOR}))
 NOBODY = Actor(username="nobody")
 
 MAY = {
@@ -24,10 +26,18 @@ MAY = {
     Action.RESPOND: {"duty1", "leader1", "unit-1"},
     Action.CHECK_TASK: {"duty1", "leader1"},
     Action.SET_THRESHOLD: {"leader1"},
-    Action.JOURNAL: {"leader1", "analyst1", "admin", "auditor1"},
-    Action.AUDIT_HEAD: {"admin", "auditor1"},
-    Action.AUDIT_VERIFY: {"auditor1"},
-    Action.USERS: {"admin"},
+    Action.JOURNAL: {"leader1", "analyst1", "admin", "auditor"},
+    Action.AUDIT_HEAD: {"admin", "auditor"},
+    Action.AUDIT_VERIFY: {"auditor"},
+    Action.USERS: {"security"},
+    Action.READ_USERS: {"security", "auditor"},
+    Action.API_KEYS: {"security"},
+    Action.APPROVE_THRESHOLD: {"duty1", "leader1", "admin"},
+    Action.OVERRIDE_THRESHOLD: {"leader1"},
+    Action.GIVE_INCIDENT_ROLE: {"leader1"},
+    Action.IMPORT_DEVICES: {"admin"},
+    Action.ADVANCE_CLOCK: {"admin"},
+    Action.READ_RULES: {"leader1", "analyst1", "admin"},
     Action.REGISTER_DEVICE: {"admin", "vendor1"},
     Action.READ_ALARMS: {"duty1", "leader1", "unit-1", "analyst1", "admin"},
     Action.READ_REGISTERS: {"duty1", "leader1", "unit-1", "analyst1", "admin"},  # and registrar, auditor
@@ -40,7 +50,7 @@ MAY = {
 
 @pytest.mark.parametrize("action", MAY, ids=lambda a: a.name)
 def test_exactly_these_may(action: Action) -> None:
-    for actor in (DUTY1, LEADER, ADMIN, VENDOR, ANALYST, MET, AUDITOR, NOBODY, responder("unit-1")):
+    for actor in (DUTY1, LEADER, ADMIN, VENDOR, ANALYST, MET, SECURITY, AUDITOR, NOBODY, responder("unit-1")):
         if actor.username in MAY[action]:
             require(actor, action)
         else:

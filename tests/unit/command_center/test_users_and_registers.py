@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import msgspec
 import pytest
 from argon2 import PasswordHasher
 
-from citybrain_testing.command import ADMIN, DUTY1, LEADER, MemoryLog, SteppedClock, devices
+from citybrain_testing.command import ADMIN, SteppedClock, devices
+from citybrain_testing.registering import a_register
 from command_center.device_register import RegisterService, check_thresholds
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.model import Actor, Role, User
 from command_center.users import LOCK_S, MAX_FAILURES, UserService, actor_of
-from devices.registry import Device, Registry, RegistryData, registry_data
 from storage.memory.command import MemoryStore
-from stream.records import as_control
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 DUTY = User(username="duty1", name="值班员", roles=[Role.OPERATOR])
@@ -100,83 +98,18 @@ def test_an_actor_carries_what_the_authority_table_asks() -> None:
     assert (actor.unit_id, actor.has(Role.RESPONDER)) == ("unit-1", True)
 
 
-class FakeRegister:
-    """What storage.registry does, in a list."""
-
-    def __init__(self, data: RegistryData) -> None:
-        self.registry = Registry.from_data(data)
-        self.waiting: list[RegistryData] = []
-
-    async def load(self) -> RegistryData:
-        return self.registry.snapshot()
-
-    async def upsert(self, devices: Sequence[Device], *, author: str, approver: str, reason: str) -> RegistryData:
-        change = RegistryData(revision=self.registry.revision + 1, devices=list(devices))
-        self.registry.apply(change)
-        self.waiting.append(change)
-        return change
-
-    async def remove(self, device_ids: Sequence[str], *, author: str, reason: str) -> RegistryData:
-        change = RegistryData(revision=self.registry.revision + 1, removed=list(device_ids))
-        self.registry.apply(change)
-        self.waiting.append(change)
-        return change
-
-    async def unappended(self) -> list[RegistryData]:
-        return list(self.waiting)
-
-    async def mark_appended(self, revision: int) -> None:
-        self.waiting = [c for c in self.waiting if c.revision > revision]
-
-
-class FakePeople:
-    async def get(self, username: str) -> User | None:
-        roles = {"leader2": [Role.LEADER], "vera": [Role.VENDOR]}.get(username)
-        return None if roles is None else User(username=username, name=username, roles=roles)
-
-
-def service() -> tuple[RegisterService, FakeRegister, MemoryLog, Registry]:
-    register, log, live = FakeRegister(devices()), MemoryLog(SteppedClock()), Registry.from_data(devices())
-    return RegisterService(register, log, live, FakePeople()), register, log, live
-
-
 GOOD = {"on": {"yellow": 4.0, "orange": 4.5, "red": 5.0}, "off": {"yellow": 3.8, "orange": 4.3, "red": 4.8}}
-
-
-def test_a_threshold_needs_two_persons_and_a_source_and_reaches_the_log() -> None:
-    async def story() -> None:
-        registers, _, log, live = service()
-        change = {"source": "防指〔2026〕7号", "approver": "leader2"}
-        with pytest.raises(Forbidden, match="two persons"):
-            await registers.set_thresholds(LEADER, "wg-river", "stage_m", GOOD, source="x", approver="leader1")
-        with pytest.raises(Forbidden):
-            await registers.set_thresholds(DUTY1, "wg-river", "stage_m", GOOD, **change)
-        with pytest.raises(Invalid, match="source"):
-            await registers.set_thresholds(LEADER, "wg-river", "stage_m", GOOD, source=" ", approver="leader2")
-        for nobody in ("somebody", "vera"):
-            with pytest.raises(Invalid, match="approver"):
-                await registers.set_thresholds(LEADER, "wg-river", "stage_m", GOOD, source="x", approver=nobody)
-        with pytest.raises(NotFound):
-            await registers.set_thresholds(LEADER, "nothing", "stage_m", GOOD, **change)
-        with pytest.raises(Invalid, match="no datastream"):
-            await registers.set_thresholds(LEADER, "wg-river", "depth_m", GOOD, **change)
-        assert await registers.set_thresholds(LEADER, "wg-river", "stage_m", GOOD, **change) == 2
-        body = as_control(log.records[-1])
-        assert (body.type, registry_data(body.data).revision) == ("registry", 2)
-        assert live.devices["wg-river"].thresholds["stage_m"]["source"] == "防指〔2026〕7号"
-
-    asyncio.run(story())
 
 
 def test_a_revision_that_did_not_reach_the_log_is_appended_at_the_next_start() -> None:
     async def story() -> None:
-        registers, register, log, live = service()
+        registers, register, log, live = a_register()
         log.broken = True
         gauge = msgspec.structs.replace(devices().devices[0], device_id="wg-new")
         with pytest.raises(ConnectionError):
             await registers.save_device(ADMIN, gauge)
         log.broken = False
-        assert await RegisterService(register, log, live, FakePeople()).flush() == 1
+        assert await RegisterService(register, log, live).flush() == 1
         assert await registers.flush() == 0
         assert "wg-new" in live.devices
         log.records.clear()
@@ -186,7 +119,7 @@ def test_a_revision_that_did_not_reach_the_log_is_appended_at_the_next_start() -
 
 def test_a_vendor_registers_its_own_and_decides_no_threshold() -> None:
     async def story() -> None:
-        registers, _, _, live = service()
+        registers, _, _, live = a_register()
         mine = msgspec.structs.replace(
             devices().devices[0], device_id="wg-acme", vendor="acme", thresholds={"stage_m": GOOD}
         )
@@ -215,7 +148,7 @@ def test_a_vendor_registers_its_own_and_decides_no_threshold() -> None:
 
 def test_an_import_brings_new_devices_with_their_thresholds_and_changes_no_other() -> None:
     async def story() -> None:
-        registers, _, _, live = service()
+        registers, _, _, live = a_register()
         known = devices().devices[0]
         new = [
             msgspec.structs.replace(known, device_id=f"wg-{n}", thresholds={"stage_m": {**GOOD, "source": "台账"}})
