@@ -14,6 +14,8 @@ from fastapi.openapi.utils import get_openapi
 
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
 from command_center.records import Request as AgencyRequest
+from command_center.registers.ports import Statement
+from command_center.registers.service import EntryPage, EntryView
 from devices.registry import Device
 
 REF = "#/components/schemas/{name}"
@@ -45,6 +47,15 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("get", "/api/v1/devices"): (Device, True),
     ("get", "/api/v1/devices/{device_id}"): (Device, False),
     ("get", "/api/v1/journal"): (JournalEntry, True),
+    ("get", "/api/v1/registers/unverified"): (EntryPage, False),
+    ("get", "/api/v1/registers/{kind}"): (EntryPage, False),
+    ("post", "/api/v1/registers/{kind}"): (EntryView, False),
+    ("get", "/api/v1/registers/{kind}/{entry_id}"): (EntryView, False),
+    ("put", "/api/v1/registers/{kind}/{entry_id}"): (EntryView, False),
+    ("post", "/api/v1/registers/{kind}/{entry_id}/verify"): (EntryView, False),
+    ("get", "/api/v1/registers/{kind}/{entry_id}/history"): (JournalEntry, True),
+    ("get", "/api/v1/registers/{kind}/{entry_id}/statements"): (Statement, True),
+    ("post", "/api/v1/registers/{kind}/{entry_id}/statements"): (Statement, False),
 }
 
 PROBLEM = {

@@ -13,7 +13,6 @@ from citybrain_testing.registers import REGISTRAR
 from command_center.registers.checks import Draft
 from command_center.registers.plants import control_room
 from command_center.registers.service import EntryRegister
-from devices.registry import Registry, RegistryData
 from runtime.sealing import sealer_of
 from runtime.secrets import service_secrets
 from runtime.seed import seed_registers
@@ -52,9 +51,3 @@ def test_seeding_again_leaves_what_stands(fresh_url: Callable[[], str], tmp_path
             assert (await register.get(REGISTRAR, "school", "school-1")).values["pupils"] == 1
 
     asyncio.run(story())
-
-
-def test_the_district_of_the_seed_knows_its_devices() -> None:
-    """Links to devices are checked against what the seed registers beside."""
-    data = RegistryData(revision=1, full=True, devices=generate().devices(), datastreams=[])
-    assert "wg-kuqian" in Registry.from_data(data).devices
