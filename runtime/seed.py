@@ -80,7 +80,7 @@ async def seed_demo(database: Database, settings: Settings, clock: Clock, secret
         group.create_task(_users(database, settings, clock, users), name="users")
         group.create_task(_district_devices(database, settings, clock, secrets, district), name="devices")
         await _layers(database, clock, district)
-        await _registers(database, clock, secrets, district)
+        await seed_registers(database, clock, secrets, district)
     await _roster(database, clock, secrets, district)
     chain = [{"username": person["username"], "name": person["name"]} for person in district.duty_chain()]
     write_json(settings.data_dir / "duty.json", chain)
@@ -141,7 +141,7 @@ async def _users(database: Database, settings: Settings, clock: Clock, users: li
     await asyncio.gather(*(service.create(user, logins[user.username]) for user in missing))
 
 
-async def _registers(database: Database, clock: Clock, secrets: ServiceSecrets, district: District) -> None:
+async def seed_registers(database: Database, clock: Clock, secrets: ServiceSecrets, district: District) -> None:
     """The district's registers and units, through the targets of an import. What somebody changed since stays changed."""
     store = PostgresStore(database)
     devices = RegistryData(revision=1, full=True, devices=district.devices(), datastreams=[])

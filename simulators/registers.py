@@ -208,7 +208,7 @@ def _tiles(outline: BaseGeometry, seeds: list[XY]) -> list[BaseGeometry]:
     """The outline shared out: each seed gets what is nearest to it."""
     if len(seeds) == 1:
         return [outline]
-    cells = shapely.voronoi_polygons(MultiPoint(seeds), extend_to=outline.buffer(1_000.0)).geoms
+    cells = shapely.voronoi_polygons(MultiPoint(seeds), extend_to=box(*outline.bounds).buffer(1_000.0)).geoms
     owned = {seed: next(cell for cell in cells if cell.covers(Point(seed))) for seed in seeds}
     return [_areal(owned[seed].intersection(outline)) for seed in seeds]
 

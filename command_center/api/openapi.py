@@ -16,6 +16,8 @@ from command_center.duty.model import Chain, Handover, Instruction, LogEntry, Po
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
 from command_center.records import Request as AgencyRequest
 from command_center.registers.imports import DryRun
+from command_center.registers.ports import Statement
+from command_center.registers.service import EntryPage, EntryView
 from devices.registry import Device
 
 REF = "#/components/schemas/{name}"
@@ -64,6 +66,15 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("post", "/api/v1/imports"): (DryRun, False),
     ("get", "/api/v1/imports/{import_id}"): (DryRun, False),
     ("put", "/api/v1/imports/{import_id}"): (DryRun, False),
+    ("get", "/api/v1/registers/unverified"): (EntryPage, False),
+    ("get", "/api/v1/registers/{kind}"): (EntryPage, False),
+    ("post", "/api/v1/registers/{kind}"): (EntryView, False),
+    ("get", "/api/v1/registers/{kind}/{entry_id}"): (EntryView, False),
+    ("put", "/api/v1/registers/{kind}/{entry_id}"): (EntryView, False),
+    ("post", "/api/v1/registers/{kind}/{entry_id}/verify"): (EntryView, False),
+    ("get", "/api/v1/registers/{kind}/{entry_id}/history"): (JournalEntry, True),
+    ("get", "/api/v1/registers/{kind}/{entry_id}/statements"): (Statement, True),
+    ("post", "/api/v1/registers/{kind}/{entry_id}/statements"): (Statement, False),
 }
 
 PROBLEM = {

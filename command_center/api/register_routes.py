@@ -166,7 +166,7 @@ async def verify(request: Request, kind: Kind, entry_id: EntryId, body: schemas.
 @router.get("/registers/{kind}/{entry_id}/statements")
 async def statements(request: Request, kind: Kind, entry_id: EntryId) -> Response:
     """Daily risk statements, newest first, every edition."""
-    return page([_statement(s) for s in await _register(request).statements(actor_of(request), kind, entry_id)])
+    return page(await _register(request).statements(actor_of(request), kind, entry_id))
 
 
 @router.post("/registers/{kind}/{entry_id}/statements", status_code=201)
@@ -175,7 +175,7 @@ async def sign(request: Request, kind: Kind, entry_id: EntryId, body: StatementB
     signed = await _register(request).sign(
         actor_of(request), kind, entry_id, day=body.date, grade=body.grade, text=body.text
     )
-    return reply(_statement(signed), 201)
+    return reply(signed, 201)
 
 
 @router.get("/areas")
@@ -189,11 +189,6 @@ async def areas_geojson(request: Request) -> Response:
     """Outlines of all areas that have one."""
     found = await _register(request).areas_geojson(actor_of(request))
     return with_etag(request, msgspec.json.encode(found), "application/geo+json")
-
-
-def _statement(signed: Any) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(signed)
-    return {"date": found.pop("day"), **found}
 
 
 def _revision(if_match: str) -> int:

@@ -45,7 +45,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     entry_id: str
-    day: str  # 2026-05-01
+    day: str = msgspec.field(name="date")  # 2026-05-01
     edition: int
     grade: str
     text: str

@@ -44,7 +44,7 @@ SHOWN_REFERRERS = 5
 STATEMENTS_SHOWN = 400
 
 
-class View(Entry, frozen=True, kw_only=True):
+class EntryView(Entry, frozen=True, kw_only=True):
     """An entry as it leaves: masked or clear, with the names behind its references and what is missing."""
 
     area_name: str = ""
@@ -54,8 +54,8 @@ class View(Entry, frozen=True, kw_only=True):
     warnings: list[Wrong] = []
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    items: list[View]
+class EntryPage(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[EntryView]
     next: str | None
     total: int
 
@@ -113,7 +113,7 @@ class EntryRegister:
         unverified: bool = False,
         limit: int = 100,
         cursor: str = "",
-    ) -> Page:
+    ) -> EntryPage:
         """One page by id, masked. `area`: code prefix; `cursor`: what `next` gave."""
         require(actor, Action.READ_REGISTERS)
         self.engine.kind(kind)
@@ -124,7 +124,7 @@ class EntryRegister:
 
     async def unverified(
         self, actor: Actor, *, kind: str = "", q: str = "", area: str = "", limit: int = 100, cursor: str = ""
-    ) -> Page:
+    ) -> EntryPage:
         """Entries of every kind whose numbers nobody checked this season. `cursor`: `kind/id`."""
         require(actor, Action.READ_REGISTERS)
         kinds = [k.kind for k in self.engine.kinds.values() if k.verify and kind in ("", k.kind)]
@@ -134,7 +134,7 @@ class EntryRegister:
         query = EntryQuery(kinds=kinds, words=q.lower().split(), area=area, after=(before, after), limit=limit)
         return await self._page(actor, query, unverified=True, joined=True)
 
-    async def get(self, actor: Actor, kind: str, entry_id: str, *, clear: bool = False) -> View:
+    async def get(self, actor: Actor, kind: str, entry_id: str, *, clear: bool = False) -> EntryView:
         """One entry. In clear it takes READ_PERSONAL and leaves a line in the journal. Raises NotFound, Forbidden."""
         require(actor, Action.READ_REGISTERS)
         what = self.engine.kind(kind)
@@ -150,7 +150,7 @@ class EntryRegister:
             await work.journal(journal_name(what), entry_id, "read_personal", None, read)
             return (await self._views(work.tx, [entry], clear=True))[0]
 
-    async def everything(self, actor: Actor, kind: str, *, clear: bool = False, reason: str = "") -> list[View]:
+    async def everything(self, actor: Actor, kind: str, *, clear: bool = False, reason: str = "") -> list[EntryView]:
         """All entries of a kind that the asker may see, for an export; in clear it takes READ_PERSONAL and is journalled."""
         require(actor, Action.READ_REGISTERS)
         what = self.engine.kind(kind)
@@ -189,7 +189,7 @@ class EntryRegister:
 
     # --- writing
 
-    async def create(self, actor: Actor, kind: str, draft: Draft, *, reason: str) -> View:
+    async def create(self, actor: Actor, kind: str, draft: Draft, *, reason: str) -> EntryView:
         """A new entry; without an id it gets the next number. Raises WrongValues naming every field, Conflict, Forbidden."""
         require(actor, Action.WRITE_REGISTERS)
         what = self.engine.kind(kind)
@@ -202,7 +202,7 @@ class EntryRegister:
                 raise Conflict(f"{kind} {draft.entry_id!r} is registered already")
             return await self._write(work, what, one, reason)
 
-    async def change(self, actor: Actor, kind: str, entry_id: str, draft: Draft, *, rev: int, reason: str) -> View:
+    async def change(self, actor: Actor, kind: str, entry_id: str, draft: Draft, *, rev: int, reason: str) -> EntryView:
         """Replace what a person wrote. `rev`: the revision that was looked at. Raises Conflict, WrongValues, NotFound."""
         require(actor, Action.WRITE_REGISTERS)
         what = self.engine.kind(kind)
@@ -213,7 +213,7 @@ class EntryRegister:
             (one,) = await self.engine.judge(work.tx, what, [replace(draft, entry_id=entry_id)])
             return await self._write(work, what, one, reason)
 
-    async def _write(self, work: Work, kind: Kind, one: Judged, reason: str) -> View:
+    async def _write(self, work: Work, kind: Kind, one: Judged, reason: str) -> EntryView:
         if one.entry is None:
             raise WrongValues(one.wrong)
         self._allowed(work.actor, Action.WRITE_REGISTERS, kind, one.entry)
@@ -249,7 +249,7 @@ class EntryRegister:
                 f"{kind.kind} {entry_id!r} cannot be removed: {', '.join(users[:SHOWN_REFERRERS])}{more} refer to it"
             )
 
-    async def verify(self, actor: Actor, kind: str, entry_id: str, *, comment: str = "") -> View:
+    async def verify(self, actor: Actor, kind: str, entry_id: str, *, comment: str = "") -> EntryView:
         """The telephones were called and the persons are right: counts for this season."""
         require(actor, Action.VERIFY_ENTRY)
         what = self.engine.kind(kind)
@@ -342,7 +342,7 @@ class EntryRegister:
             raise NotFound(kind.kind, entry_id) from error
         return entry
 
-    async def _page(self, actor: Actor, query: EntryQuery, *, unverified: bool, joined: bool) -> Page:
+    async def _page(self, actor: Actor, query: EntryQuery, *, unverified: bool, joined: bool) -> EntryPage:
         since = seasons.starts(self._seasons, self.env.clock.city_us()) if unverified else []
         query = self._scoped(actor, replace(query, unverified=since, limit=_limit(query.limit)))
         if query.area and not query.area.isalnum():
@@ -352,13 +352,13 @@ class EntryRegister:
             total = sum((await tx.register_total(query)).values())
             items = await self._views(tx, found, clear=False)
         last = found[-1] if len(found) == query.limit else None
-        return Page(
+        return EntryPage(
             items=items,
             next=None if last is None else (f"{last.kind}/{last.entry_id}" if joined else last.entry_id),
             total=total,
         )
 
-    async def _views(self, tx: Tx, stored: Sequence[Entry], *, clear: bool) -> list[View]:
+    async def _views(self, tx: Tx, stored: Sequence[Entry], *, clear: bool) -> list[EntryView]:
         index = await self.engine.areas.index(tx)
         since = seasons.starts(self._seasons, self.env.clock.city_us())
         names = await self._names(tx, stored)
@@ -387,7 +387,7 @@ class EntryRegister:
         since: Sequence[Any],
         *,
         clear: bool,
-    ) -> View:
+    ) -> EntryView:
         kind = self.engine.kinds[stored.kind]
         opened = self.engine.opened(stored)
         shown = opened if clear else mask(kind, opened)
@@ -395,7 +395,7 @@ class EntryRegister:
         for link in links_of(kind, stored):
             name = names.get(link.target_kind, {}).get(link.target_id)
             refs.setdefault(link.target_kind, {})[link.target_id] = name or ""
-        return View(
+        return EntryView(
             **{name: getattr(shown, name) for name in Entry.__struct_fields__},
             area_name=index.name(stored.area),
             verified=not kind.verify or seasons.is_verified(stored.verified_us, stored.area, since),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
+from jsonschema import Draft202012Validator
 
 from citybrain_testing.api_rim import fake_deps
 from citybrain_testing.asgi_client import AsgiClient
@@ -254,6 +255,25 @@ def test_a_wrong_request_is_refused_with_a_reason(shared: Door, method: str, pat
     answer = shared.ask("clerk1", method, path, **options, **({} if body is None else {"json": body}))
     assert answer.status_code == status, answer.text
     assert answer.json()["detail"]
+
+
+def test_answers_are_what_the_api_description_says(door: Door) -> None:
+    document = door.client.get("/openapi.json").json()
+    door.ask(
+        "leader1", "POST", "/registers/plant/p1/statements", json={"date": "2019-08-09", "grade": "red", "text": "x"}
+    )
+    for path, described in [
+        ("/registers/contact", "/registers/{kind}"),
+        ("/registers/unverified", "/registers/unverified"),
+        ("/registers/plant/p1", "/registers/{kind}/{entry_id}"),
+        ("/registers/plant/p1/history", "/registers/{kind}/{entry_id}/history"),
+        ("/registers/plant/p1/statements", "/registers/{kind}/{entry_id}/statements"),
+    ]:
+        schema = document["paths"][f"/api/v1{described}"]["get"]["responses"]["200"]["content"]["application/json"][
+            "schema"
+        ]
+        validator = Draft202012Validator({**schema, "components": document["components"]})
+        assert list(validator.iter_errors(door.ask("duty1", "GET", path).json())) == [], path
 
 
 def test_without_registers_the_doors_say_so() -> None:
