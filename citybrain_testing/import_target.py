@@ -16,14 +16,21 @@ FIELDS = [
         zh="等级",
         en="Grade",
         type="choice",
-        choices=[Choice(value="red", zh="红", en="Red"), Choice(value="blue", zh="蓝", en="Blue")],
+        choices=[
+            Choice(value="red", zh="红", en="Red"),
+            Choice(value="blue", zh="蓝", en="Blue"),
+            Choice(value="county", zh="县（区）", en="County (district)"),
+        ],
     ),
     Field(
         key="uses",
         zh="用途",
         en="Uses",
         type="choices",
-        choices=[Choice(value="supply", zh="供水", en="Supply"), Choice(value="flood", zh="防洪", en="Flood control")],
+        choices=[
+            Choice(value="supply", zh="供水", en="Supply"),
+            Choice(value="flood", zh="防洪（排涝）、灌溉", en="Flood control"),
+        ],
     ),
     Field(key="height_m", zh="坝高", en="Dam height", type="number", uom="m", minimum=0, maximum=400),
     Field(key="people", zh="下游人口", en="People below", type="integer", minimum=0),

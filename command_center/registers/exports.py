@@ -260,11 +260,11 @@ def _label(field: Field, value: str) -> str:
 
 
 def _listed(field: Field, values: list[str], fmt: Format) -> Any:
-    """Several values in one cell; a label that holds a separator itself would come back as two."""
+    """Several values in one cell; a label that would come back as two, or as another text, stands as its value."""
     if fmt in NESTED:
         return values
     labels = [_label(field, v) for v in values] if fmt in LABELLED else values
-    return "、".join(v if len(several(label)) > 1 else label for label, v in zip(labels, values, strict=True))
+    return "、".join(label if several(label) == [label] else v for label, v in zip(labels, values, strict=True))
 
 
 def _shape(row: Row) -> Any:

@@ -167,7 +167,7 @@ def _values(
     asked: list[Field] = []
     for one in plan.target.fields:
         if one.key in plan.by_field:
-            given[one.key] = _unpacked(one, plan.cell(raw, one.key))
+            given[one.key] = _said(one, plan.cell(raw, one.key))
         elif one.key in plan.tables:
             given[one.key] = plan.tables[one.key].get(entry_id, [])
         elif not (one.required and old is None):
@@ -185,8 +185,11 @@ def _values(
     return {**blank, **values}, problems
 
 
-def _unpacked(field: Field, cell: Any) -> Any:
-    """A table inside a cell is JSON."""
+def _said(field: Field, cell: Any) -> Any:
+    """A table inside a cell is JSON; a choice may be its label, whatever width its brackets have."""
+    if field.type == "choice" and isinstance(cell, str):
+        text = tidy(cell).casefold()
+        return next((c.value for c in field.choices if text in (tidy(c.zh).casefold(), tidy(c.en).casefold())), cell)
     if field.type == "rows" and isinstance(cell, str) and cell.lstrip().startswith("["):
         try:
             return json.loads(cell)

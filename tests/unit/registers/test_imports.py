@@ -423,7 +423,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min
 RAW = st.fixed_dictionaries(
     {"name": WORDS.filter(lambda t: t.strip("-/—"))},
     optional={
-        "grade": st.sampled_from(["red", "blue"]),
+        "grade": st.sampled_from(["red", "blue", "county"]),
         "uses": st.lists(st.sampled_from(["supply", "flood"]), unique=True, min_size=1),
         "height_m": st.floats(0, 400, allow_nan=False),
         "people": st.integers(0, 10**7),
