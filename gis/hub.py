@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gis.points import check_lonlat
-from gis.sight import UNLABELLED, Label, Seen, may_see
+from gis.sight import UNLABELLED, Label, Seen, label_of, may_see
 from gis.tiles import Tile, TileRange, tile_of
 
 RING_EVENTS = 1_000  # resume is all or nothing within this many events (gis-live.md section 3.3)
@@ -115,7 +115,7 @@ class StateChannel:
             values = [round(x * 1e6), round(y * 1e6), *values]
         encoded = _encode(values)
         old = self.rows.get(object_id)
-        label = Label(owner=owner, area=area, hazard=hazard)
+        label = label_of(owner, area, hazard)
         if old is not None and old.columns == encoded and old.label == label:
             self.unchanged += 1
             return False
@@ -376,7 +376,7 @@ class EventChannel:
         encoded = _encode(data)
         side = seq <= self.seq
         self.seq = max(seq, self.seq)
-        label = Label(owner=owner, area=area, hazard=hazard)
+        label = label_of(owner, area, hazard)
         left: Label | None = None
         left_data = b""
         if before is not None and before.label != label:

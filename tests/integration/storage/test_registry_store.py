@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from citybrain_testing.storing import T0_US, StillClock
-from command_center.errors import Invalid
+from command_center.errors import Conflict, Invalid
 from devices.models import load_models
 from devices.registry import Device, Registry, RegistryData
+from storage.command import PostgresStore
 from storage.database import Database
 from storage.registry import PART_DEVICES, RegistryStore
 
@@ -159,5 +160,34 @@ def test_writing_a_device_again_draws_no_new_number(in_database: Any) -> None:
             await store.upsert([gauge("a")], author="x", reason="again")
         last = await store.upsert([gauge("b")], author="x", reason="new")
         assert min(s.datastream for s in last.datastreams) <= 4, "tables in memory are as long as the highest number"
+
+    in_database(work)
+
+
+def test_a_change_within_a_transaction_of_the_command_side_is_undone_with_it(in_database: Any) -> None:
+    """An approval and what it approves are one: when the decision is not stored, the register has not changed."""
+
+    async def work(database: Database) -> None:
+        register, store = RegistryStore(database, StillClock(), load_models()), PostgresStore(database)
+        await register.upsert([gauge("a")], author="x", reason="register")
+
+        async def change(*, fail: bool) -> None:
+            async with store.write() as tx:
+                device = await register.device_within(tx, "a")
+                assert device is not None
+                higher = msgspec.structs.replace(device, thresholds={"stage_m": ON})
+                await register.upsert_within(tx, [higher], author="x", approver="y", reason="r")
+                if fail:
+                    raise Conflict("decided by somebody else meanwhile")
+
+        with pytest.raises(Conflict):
+            await change(fail=True)
+        assert (await register.load()).revision == 1
+        assert await register.threshold_changes("a") == []
+        await change(fail=False)
+        assert (await register.load()).revision == 2
+        (recorded,) = await register.threshold_changes("a")
+        assert (recorded["author"], recorded["approver"]) == ("x", "y")
+        assert [c.revision for c in await register.unappended()] == [2]
 
     in_database(work)
