@@ -15,7 +15,7 @@ import structlog
 
 from command_center import escalation
 from command_center.access.personal import Sealer
-from command_center.authority import MATRIX, Action, only_own, require
+from command_center.authority import Action, only_own, require
 from command_center.duty import handover, instructions, log, roster, shifts
 from command_center.duty.instructions import InstructionDraft
 from command_center.duty.model import (
@@ -34,7 +34,7 @@ from command_center.duty.model import (
 )
 from command_center.duty.shifts import ShiftDraft
 from command_center.errors import Forbidden, Invalid, NotFound, Unavailable
-from command_center.model import Actor, User
+from command_center.model import SYSTEM, Actor, User
 from command_center.ports import Emit, Store
 from command_center.work import Env, Work, working
 
@@ -83,16 +83,14 @@ class DutyService:
             await asyncio.sleep(SHOW_EVERY_S)
 
     async def show(self) -> None:
-        """Give the board the roster as it is now, and make sure that the next shift change is waited for."""
-        async with self._reading(SHOWER) as work:
-            await shifts.show(work)
-            armed = await work.tx.timer(shifts.SHIFT_TIMER) is not None
-            ahead = await work.tx.next_shift_change(work.at_us) is not None
-        for change in work.changes:
-            self._emit(change)
-        if ahead and not armed:
-            async with self._working(SHOWER) as work:
+        """Give the board the roster as it is now, and make sure that the next shift change is waited for.
+
+        In a writer's turn though it mostly writes nothing: what was read before a change must not be shown after it.
+        """
+        async with self._working(SYSTEM) as work:
+            if await work.tx.timer(shifts.SHIFT_TIMER) is None:
                 await shifts.arm(work)
+            await shifts.show(work)
 
     # --- posts
 
@@ -378,7 +376,7 @@ class DutyService:
 
     async def open_instructions(self) -> tuple[int, list[Instruction]]:
         """What the hub starts from: head of the event numbers, then all that is open. For the hub, not for users."""
-        async with self._reading(SHOWER) as work:
+        async with self._reading(SYSTEM) as work:
             seq = await work.tx.live_head()
             found = await work.tx.instructions(open_only=True, limit=MAX_PAGE)
             return seq, [await instructions.get(work, i.instruction_id) for i in found]
@@ -393,13 +391,6 @@ class DutyService:
         clock = self._env.clock
         async with self._store.read() as tx:
             yield Work(tx=tx, env=self._env, actor=actor, at_us=clock.city_us(), machine_us=clock.machine_us())
-
-
-SHOWER = Actor(username="system")
-
-
-def may_read_phones(actor: Actor) -> bool:
-    return bool(actor.roles & MATRIX[Action.READ_DUTY_PHONE])
 
 
 def _home(actor: Actor) -> str:

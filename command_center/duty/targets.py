@@ -18,7 +18,7 @@ from command_center import escalation
 from command_center.access.personal import Sealer
 from command_center.authority import Action, require
 from command_center.duty import roster, shifts
-from command_center.duty.model import Post, Shift
+from command_center.duty.model import US_PER_DAY, Post, Shift
 from command_center.duty.shifts import ShiftDraft, base_id
 from command_center.errors import CommandError, Invalid
 from command_center.model import Actor, User
@@ -26,6 +26,7 @@ from command_center.ports import Emit, Store, Tx
 from command_center.registers.targets import Committed, Field, Problem, Row
 from command_center.work import Env, Work, working
 
+AHEAD_US = 400 * US_PER_DAY
 DATE = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?(?:[ T]00:00(?::00)?)?")
 FILE_ID = re.compile(r"(S-\d{8}-\d{4})-(.+)")
 CLOCK = re.compile(r"(\d{1,2})\s*[:：时点]\s*(\d{2})?(?::\d{2})?\s*分?")
@@ -109,6 +110,27 @@ class ShiftTarget:
                 if shift is not None and actor.scope.covers(area=shift.area):
                     found[entry_id] = reader.row(shift, entry_id)
         return found
+
+    async def rows(self, actor: Actor, clear: bool = False) -> list[Row]:
+        """The roster for an export, as the sheet that `commit` takes: two months back, all that is planned ahead.
+
+        `clear`: telephone numbers of contacts in clear, for who calls people; journalled by who exports. Raises Forbidden.
+        """
+        require(actor, Action.READ_DUTY)
+        if clear:
+            require(actor, Action.READ_DUTY_PHONE)
+        now_us = self._env.clock.city_us()
+        async with self._store.read() as tx:
+            reader = await _Reader.open(tx)
+            found = await tx.shifts(now_us - roster.LOOK_US, now_us + AHEAD_US)
+        seen = [s for s in found if actor.scope.covers(area=s.area)]
+        return [self._exported(reader.row(s), s, clear, number) for number, s in enumerate(seen, start=2)]
+
+    def _exported(self, row: Row, shift: Shift, clear: bool, number: int) -> Row:
+        if clear and shift.phone:
+            number_in_clear = self._sealer.unseal(shift.phone, shifts.phone_place(shift.shift_id))
+            return replace(row, row=number, values={**row.values, "phone": number_in_clear})
+        return replace(row, row=number)
 
     async def check(self, actor: Actor, rows: Sequence[Row]) -> Sequence[Problem]:
         require(actor, Action.PLAN_DUTY)

@@ -125,6 +125,26 @@ def test_a_number_that_comes_back_masked_is_the_one_that_stands() -> None:
     run(story)
 
 
+def test_what_is_exported_is_taken_back_and_changes_nothing() -> None:
+    async def story(desk: Desk, target: ShiftTarget) -> None:
+        await target.commit(
+            CLERK, sheet({}, {"post": "技术保障", "person": "王工", "phone": "13912345678"}), reason="x"
+        )
+        await desk.set_user("duty2", name="林晓")  # now two people have this name: the account stands in the sheet
+        out = await target.rows(CLERK)
+        assert [(r.entry_id, r.values["person"], r.values["phone"]) for r in out] == [
+            ("S-20190810-0800-duty_officer", "duty1", ""),
+            ("S-20190810-0800-tech", "王工", "139****5678"),
+        ]
+        assert (await target.commit(CLERK, out, reason="x")).same == 2
+        with pytest.raises(Forbidden, match="telephone"):
+            await target.rows(CLERK, clear=True)
+        assert (await target.rows(DUTY1, clear=True))[1].values["phone"] == "13912345678"
+        assert await target.rows(actor("clerk1", "339900001")) == []
+
+    run(story)
+
+
 def test_a_row_that_names_its_shift_changes_that_one_though_its_start_moves() -> None:
     async def story(desk: Desk, target: ShiftTarget) -> None:
         await target.commit(CLERK, sheet({}), reason="x")
