@@ -115,7 +115,9 @@ class DeviceTarget:
         kind = "" if model is None else model.kind
         where = {} if row.lon is None or row.lat is None else {"lon": row.lon, "lat": row.lat}
         if known is not None:
-            cleared: dict[str, Any] = {n: "" for n in ("gateway", "group") if n in row.values and row.values[n] in ("", None)}
+            cleared: dict[str, Any] = {
+                n: "" for n in ("gateway", "group") if n in row.values and row.values[n] in ("", None)
+            }
             return msgspec.structs.replace(known, **{**cleared, **values, **where, "kind": kind})
         blank: dict[str, Any] = {"device_id": row.entry_id, "model": "", "name": "", "lon": 0.0, "lat": 0.0}
         return Device(**{**blank, **values, **where, "kind": kind, "thresholds": self._table(row)})

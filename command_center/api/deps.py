@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from command_center.device_access import DeviceAccess
+from command_center.device_care.rates import Rates
 from command_center.device_care.service import DeviceCare
 from command_center.device_target import DeviceTarget
 from command_center.facade import CommandFacade
@@ -139,6 +140,7 @@ class ApiDeps:
     device_access: DeviceAccess | None = None
     device_care: DeviceCare | None = None
     device_target: DeviceTarget | None = None  # for the import wizard
+    rates: Rates | None = None
     broker_door: BrokerDoor | None = None
     broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None

@@ -50,6 +50,7 @@ from storage.command import PostgresStore
 from storage.database import Database
 from storage.errors import StorageError
 from storage.history import HistoryStore
+from storage.rates import RateStore
 from storage.registry import RegistryStore
 from stream.owner import AppendClient
 from stream.reader import LogReader
@@ -262,6 +263,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         registers=Registers(rooms.registers, rooms.access),
         device_access=rooms.access,
         device_care=rooms.care,
+        rates=RateStore(rooms.database),
         device_target=DeviceTarget(rooms.registers, rooms.access, rooms.centre.env.registry),
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,
