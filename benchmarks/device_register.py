@@ -31,6 +31,7 @@ from typing import Any
 import httpx
 import paho.mqtt.client as mqtt
 
+from benchmarks.processes import cpu_seconds, difference
 from citybrain_testing.system import System, wait_for
 from devices.credentials import verify_password
 
@@ -79,11 +80,17 @@ def main() -> None:
 
 
 def _measure(system: System, devices: int, rng: random.Random) -> dict[str, Any]:
-    result: dict[str, Any] = {"devices": devices, "memory_mb_before": _memory_mb(system)}
+    result: dict[str, Any] = {
+        "devices": devices,
+        "load_average": os.getloadavg()[0],
+        "memory_mb_before": _memory_mb(system),
+    }
     with contextlib.closing(system.login("admin")) as admin:
-        began = time.monotonic()
+        pids = system.children()
+        began, used = time.monotonic(), cpu_seconds(pids)
         words, parts = _import(admin, documents(devices, rng))
         result["import_s"] = round(time.monotonic() - began, 1)
+        result["import_cpu_s"] = difference(used, cpu_seconds(pids))
         result["import_part_ms"] = {"p50": _ms(statistics.median(parts)), "max": _ms(max(parts))}
         file = system.data_dir / "mosquitto" / "password_file"
         wait_for("all accounts in the broker's file", lambda: len(_lines(file)) >= devices + 1 or None, WAIT_S)

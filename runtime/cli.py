@@ -205,6 +205,62 @@ def devices_add(document: Path, data_dir: DataDir = None) -> None:
     print(json.dumps(issued, ensure_ascii=False))
 
 
+@devices_app.command("import")
+def devices_import(
+    document: Path,
+    reason: Annotated[str, typer.Option(help="why, for the record")] = "import",
+    data_dir: DataDir = None,
+) -> None:
+    """Register many new devices of a YAML or JSON document; prints their credentials by id once."""
+    from runtime.admin import AdminError
+    from runtime.device_admin import import_devices
+
+    try:
+        issued = _run(import_devices(_running(data_dir), document, reason=reason))
+    except AdminError as error:
+        _fail(str(error))
+    print(json.dumps(issued, ensure_ascii=False))
+
+
+@devices_app.command("credentials")
+def devices_credentials(
+    device: str,
+    rotate: Annotated[bool, typer.Option("--rotate", help="换发 / a new password; the old one ends at once")] = False,
+    revoke: Annotated[bool, typer.Option("--revoke", help="吊销 / no password and no certificate any more")] = False,
+    reason: Annotated[str, typer.Option(help="why, for the record")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """凭证 / Since when and with what a device may connect; issue anew or revoke."""
+    from runtime.admin import AdminError
+    from runtime.device_admin import credentials
+
+    if rotate and revoke:
+        _fail("--rotate or --revoke, not both", 2)
+    try:
+        found = _run(credentials(_running(data_dir), device, rotate=rotate, revoke=revoke, reason=reason))
+    except AdminError as error:
+        _fail(str(error))
+    print(json.dumps(found, ensure_ascii=False))
+
+
+@devices_app.command("certificate")
+def devices_certificate(
+    device: str,
+    days: Annotated[int, typer.Option(help="how long it is good for")] = 397,
+    out: Annotated[Path, typer.Option(help="folder for ID.pem, ID.key and ca.pem")] = Path(),
+    data_dir: DataDir = None,
+) -> None:
+    """证书 / Issue a client certificate with the device's id as common name; an earlier one ends."""
+    from runtime.admin import AdminError
+    from runtime.device_admin import certificate
+
+    try:
+        made = _run(certificate(_running(data_dir), device, days=days, folder=out))
+    except AdminError as error:
+        _fail(str(error))
+    print(json.dumps(made, ensure_ascii=False))
+
+
 @rules_app.command("check")
 def rules_check(files: list[Path], as_json: AsJson = False) -> None:
     """Refuse a wrong rule document with file, line and reason."""

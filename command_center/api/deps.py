@@ -15,6 +15,7 @@ from command_center.api.limits import Limits
 from command_center.api.sessions import Sessions
 from command_center.audit import AuditService
 from command_center.device_access import DeviceAccess
+from command_center.device_care.rates import Rates
 from command_center.device_care.service import DeviceCare
 from command_center.duty.service import DutyService
 from command_center.facade import CommandFacade
@@ -141,6 +142,7 @@ class ApiDeps:
     entries: EntryRegister | None = None  # registers of areas, objects at risk, people, resources
     device_access: DeviceAccess | None = None
     device_care: DeviceCare | None = None
+    rates: Rates | None = None
     broker_door: BrokerDoor | None = None
     broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None

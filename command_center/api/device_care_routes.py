@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from command_center.api.answers import page, reply
 from command_center.api.auth import actor_of
+from command_center.api.device_routes import instant
 from command_center.api.idempotency import IdempotentRoute
 from command_center.api.schemas import (
     AcceptanceAnswers,
@@ -20,6 +21,7 @@ from command_center.api.schemas import (
 )
 from command_center.api.system_routes import deps_of
 from command_center.device_care.model import TicketState, TicketVerb
+from command_center.device_care.rates import vendor_rates
 from command_center.device_care.service import DeviceCare
 from command_center.errors import Unavailable
 
@@ -119,6 +121,16 @@ async def acceptance(request: Request, device_id: str, body: AcceptanceAnswers) 
         if not body.sign:
             return reply(view)
     return reply(await care.sign(actor_of(request), device_id))
+
+
+@router.get("/vendors/rates")
+async def rates(request: Request, since: Annotated[str, Query(alias="from")], to: str) -> Response:
+    """What each firm's devices were expected to report, and did, and in which share of the time they were heard."""
+    deps = deps_of(request)
+    if deps.rates is None:
+        raise Unavailable("the database of observations is not reachable")
+    span = instant("from", since), instant("to", to)
+    return reply(await vendor_rates(actor_of(request), deps.rates, deps.clock, *span))
 
 
 def _care(request: Request) -> DeviceCare:

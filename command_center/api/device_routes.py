@@ -147,7 +147,7 @@ async def observations(
     if stream is None:
         raise NotFound("datastream", str(number))
     visible_device(request, stream.device_id)
-    from_us, to_us = _instant("from", since), _instant("to", to)
+    from_us, to_us = instant("from", since), instant("to", to)
     if to_us <= from_us:
         raise Invalid(f"to ({to}) must be after from ({since})")
     history = _history(request)
@@ -178,7 +178,7 @@ async def dead_letters(request: Request, device: str = "", limit: Limit = 100, c
     return page(items, following)
 
 
-def _instant(name: str, text: str) -> int:
+def instant(name: str, text: str) -> int:
     if text.lstrip("-").isdigit():
         return int(text)
     try:

@@ -62,6 +62,7 @@ from storage.command import PostgresStore
 from storage.database import Database
 from storage.errors import StorageError
 from storage.history import HistoryStore
+from storage.rates import RateStore
 from storage.registry import RegistryStore
 from stream.errors import LogError
 from stream.owner import AppendClient
@@ -342,6 +343,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         registers=Registers(rooms.registers, rooms.device_access),
         device_access=rooms.device_access,
         device_care=rooms.care,
+        rates=RateStore(rooms.database),
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,
         entries=rooms.entries,

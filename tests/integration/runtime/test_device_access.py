@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from citybrain_testing.servers import free_port
-from citybrain_testing.system import System, running, wait_for
+from citybrain_testing.system import ROOT, System, running, wait_for
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
@@ -179,3 +181,35 @@ def test_another_broker_asks_the_same_accounts(system: System, admin: httpx.Clie
     assert verdict("wrong") == "deny"
     admin.delete("/api/v1/devices/wl-h/credentials", params={"reason": "stolen"}).raise_for_status()
     wait_for("the revocation", lambda: verdict(word) == "deny" or None, WAIT_S)
+
+
+def _citybrain(system: System, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "runtime", "devices", *args, "--data-dir", str(system.data_dir)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_line_imports_issues_and_revokes(system: System, tmp_path: Path) -> None:
+    port = int(system.ready["broker_port"])
+    plain = {"model": "water-gauge-v1", "name": "批量", "lon": 121.4, "lat": 28.6}
+    document = tmp_path / "devices.json"
+    document.write_text(json.dumps({"devices": [plain | {"device_id": f"wl-i{k}"} for k in (1, 2)]}))
+    done = _citybrain(system, "import", str(document))
+    assert done.returncode == 0, done.stderr
+    words = json.loads(done.stdout)
+    wait_for("the imported device", lambda: _connected("wl-i2", port, words["wl-i2"]) or None, WAIT_S)
+    again = _citybrain(system, "import", str(document))
+    assert (again.returncode, "wl-i1" in again.stderr) == (1, True)
+    made = _citybrain(system, "certificate", "wl-i1", "--out", str(tmp_path / "out"))
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "out" / "wl-i1.key").stat().st_mode & 0o777 == 0o600
+    assert _citybrain(system, "credentials", "wl-i1", "--rotate", "--revoke").returncode == 2
+    assert json.loads(_citybrain(system, "credentials", "wl-i1", "--rotate").stdout)["credential"] != words["wl-i1"]
+    gone = json.loads(_citybrain(system, "credentials", "wl-i1", "--revoke", "--reason", "报废").stdout)
+    assert gone["password_since_us"] is None
+    assert all(c["revoked_machine_us"] for c in gone["certificates"])

@@ -1,0 +1,41 @@
+-- vendor_rates: What each firm's series were expected to report over [from, to) and did, and in which share of the time its
+-- devices were heard. A slot is three reporting intervals, after which a device counts as silent; it is heard in a slot by
+-- what arrived live in it. Series count from their device's registration on; one that reports more than it must counts as whole.
+WITH series AS (
+    SELECT s.datastream, s.device_id, d.vendor, s.interval_s, greatest(%(from_time)s, d.created_at) AS since
+      FROM datastream s JOIN device d USING (device_id)
+     WHERE s.active AND NOT d.removed AND d.kind <> 'canary' AND d.created_at < %(to_time)s
+       AND coalesce((d.document ->> 'enabled')::boolean, true)
+       AND (%(vendor)s = '' OR d.vendor = %(vendor)s)
+       AND (cardinality(%(areas)s::text[]) = 0
+            OR EXISTS (SELECT 1 FROM unnest(%(areas)s::text[]) AS a (code)
+                        WHERE starts_with(coalesce(d.document ->> 'area', ''), a.code)))
+), slots AS (
+    SELECT o.datastream, floor(extract(epoch FROM o.receive_time)::double precision / (3 * s.interval_s))::bigint AS slot,
+           count(*) AS received, bool_or((o.source & 6) = 0) AS live
+      FROM observation o JOIN series s USING (datastream)
+     WHERE o.phenomenon_time >= %(from_time)s AND o.phenomenon_time < %(to_time)s
+     GROUP BY o.datastream, slot
+), received AS (
+    SELECT datastream, sum(received)::bigint AS received FROM slots GROUP BY datastream
+), reporting AS (
+    SELECT s.vendor, count(*) AS series, sum(e.expected) AS expected, sum(least(coalesce(r.received, 0), e.expected)) AS received
+      FROM series s
+     CROSS JOIN LATERAL (
+           SELECT floor(extract(epoch FROM %(to_time)s - s.since)::double precision / s.interval_s)::bigint AS expected) e
+      LEFT JOIN received r USING (datastream)
+     GROUP BY s.vendor
+), device_slots AS (
+    SELECT device_id, min(vendor) AS vendor,
+           greatest(1, floor(extract(epoch FROM %(to_time)s - min(since))::double precision / (3 * min(interval_s)))) AS slots
+      FROM series GROUP BY device_id
+), heard AS (
+    SELECT s.device_id, count(DISTINCT t.slot) AS heard
+      FROM slots t JOIN series s USING (datastream) WHERE t.live GROUP BY s.device_id
+), online AS (
+    SELECT d.vendor, count(*) AS devices, count(*) FILTER (WHERE h.device_id IS NULL) AS silent,
+           avg(least(1, coalesce(h.heard, 0) / d.slots)) AS online_rate
+      FROM device_slots d LEFT JOIN heard h USING (device_id) GROUP BY d.vendor
+)
+SELECT o.vendor, o.devices, o.silent, r.series, r.expected::bigint AS expected, r.received::bigint AS received, o.online_rate
+  FROM online o JOIN reporting r USING (vendor) ORDER BY o.vendor;
