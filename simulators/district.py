@@ -98,6 +98,7 @@ class District:
             {"username": "duty2", "name": "值班员 周岚", "roles": ["operator"], "phone": "0576-0000-3002"},
             {"username": "leader1", "name": "带班领导 陈海", "roles": ["leader"], "phone": "0576-0000-3003"},
             {"username": "vendor1", "name": VENDORS["haichuan"], "roles": ["vendor"], "vendor": "haichuan"},
+            {"username": "clerk1", "name": "登记员 周敏", "roles": ["registrar"]},
             {"username": "analyst1", "name": "分析员 沈舟", "roles": ["analyst"]},
             {"username": "leader2", "name": "带班领导 何静", "roles": ["leader"], "phone": "0576-0000-3004"},
             {"username": "admin", "name": "系统管理员", "roles": ["admin"]},

@@ -1,7 +1,7 @@
 """The registers in a real browser: a clerk brings files, mends what is wrong, and the duty desk checks the numbers.
 
 The system runs `citybrain up --demo`. The tests are one morning in the order in which they stand; pictures stay in test-artifacts/.
-`admin` fills the registers, `duty1` calls people.
+`clerk1` keeps the registers, `duty1` calls people.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _office(chromium: Browser, system: System, username: str, size: dict[str, in
 
 @pytest.fixture(scope="module")
 def clerk(chromium: Browser, system: System) -> Office:
-    return _office(chromium, system, "admin")
+    return _office(chromium, system, "clerk1")
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +256,7 @@ def test_what_is_wrong_stands_beside_its_field(clerk: Office) -> None:
 
 
 def test_two_clerks_at_one_entry_see_both_versions(chromium: Browser, system: System, clerk: Office) -> None:
-    other = _office(chromium, system, "admin")
+    other = _office(chromium, system, "clerk1")
     for office in (clerk, other):
         office.open("/registers?view=edit&kind=shelter&id=BN-1")
         expect(office.page.get_by_test_id("entry-form")).to_be_visible(timeout=ACT_MS)
