@@ -13,8 +13,8 @@ export function officeMock(now, devices = []) {
     user("duty1", "林晓", ["operator"], { phone: "13805760001" }), user("duty2", "陈海", ["operator"], { phone: "13805760002" }), user("duty3", "王珊", ["operator"], { phone: "13805760003" }),
     user("duty4", "赵一鸣", ["operator"], { phone: "13805760004" }), user("leader1", "周岚", ["leader"], { phone: "13805760011", second_factor: true }), user("leader2", "吴建平", ["leader"], { phone: "13805760012" }),
     user("admin", "系统管理员", ["admin"], { second_factor: true }), user("security", "沈安", ["security"], { second_factor: true }), user("auditor", "方正", ["auditor"]),
-    user("registrar1", "何文", ["registrar"], { scope: { areas: ["339900001", "339900002"], organisations: [], hazards: ["flood"] } }), user("tech-zhou", "周工（运维）", ["admin"]), user("analyst1", "徐研", ["analyst"]),
-    user("vendor-hk", "海康驻场", ["vendor"], { vendor: "hikvision", last_login_us: null }), user("unit-flood-1", "抗洪抢险一队", ["responder"], { unit_id: "unit-flood-1" }), user("old1", "退休人员", ["operator"], { enabled: false }), user("grid7", "网格员 吴霞", ["grid"], { scope: { areas: ["339900001001"], organisations: [], hazards: [] }, locked_until_us: machine() + HOUR / 4 }),
+    user("registrar1", "何文", ["registrar"], { scope: { areas: ["331002001", "331002002"], organisations: [], hazards: ["flood"] } }), user("tech-zhou", "周工（运维）", ["admin"]), user("analyst1", "徐研", ["analyst"]),
+    user("vendor-hk", "海康驻场", ["vendor"], { vendor: "hikvision", last_login_us: null }), user("unit-flood-1", "抗洪抢险一队", ["responder"], { unit_id: "unit-flood-1" }), user("old1", "退休人员", ["operator"], { enabled: false }), user("grid7", "网格员 吴霞", ["grid"], { scope: { areas: ["331002001001"], organisations: [], hazards: [] }, locked_until_us: machine() + HOUR / 4 }),
   ]);
   const nameOf = (username) => users.get(username)?.name ?? username;
   const totp = new Set(["leader1", "security", "admin"]);
@@ -32,9 +32,9 @@ export function officeMock(now, devices = []) {
     if (d < 3) shift("deputy", duty[(d * 2 + 42) % 4], d, 8.5, 24);
   }
   for (let d = 1; d < 12; d += 1) shift("tech", "tech-zhou", d, 8, 10);
-  shift("duty_officer", "duty3", 0, 8.5, 24, "339900003");
-  shift("duty_officer", "duty4", 1, 8.5, 24, "339900003");
-  const areas = [{ code: "339900", name: "椒湾示范区", level: "county", parent: "3399" }, ...["海门街道", "白云街道", "江口镇", "上塘乡"].map((name, i) => ({ code: `33990000${i + 1}`, name, level: "street", parent: "339900" })), { code: "339900001001", name: "海门东网格", level: "grid", parent: "339900001" }, { code: "339900001002", name: "海门西网格", level: "grid", parent: "339900001" }];
+  shift("duty_officer", "duty3", 0, 8.5, 24, "331002003");
+  shift("duty_officer", "duty4", 1, 8.5, 24, "331002003");
+  const areas = [{ code: "331002", name: "椒湾示范区", level: "county", parent: "3399" }, ...["海门街道", "白云街道", "江口镇", "上塘乡"].map((name, i) => ({ code: `33100200${i + 1}`, name, level: "street", parent: "331002" })), { code: "331002001001", name: "海门东网格", level: "grid", parent: "331002001" }, { code: "331002001002", name: "海门西网格", level: "grid", parent: "331002001" }];
   const item = (kind, ref, zh, en, state = "", colour = "", until_us = null) => ({ kind, ref, text_zh: zh, text_en: en, area: "", state, colour, until_us });
   const openItems = () => [
     item("alarm", "a1b2c3d4e5f60001", "上塘水文站 水位超红色阈值（未确认）", "Shangtang gauge over red (not acknowledged)", "UNACKED", "red"),
@@ -77,7 +77,7 @@ export function officeMock(now, devices = []) {
   instruction("014", "加强沿江堤防巡查，发现险情立即上报，两小时一报。", "leader1", [["user", "duty1", "RECEIVED"], ["unit", "unit-flood-1", "ISSUED"], ["organisation", "区水利局", "REPORTED", "已派 4 组巡堤，暂无险情。"]], 2 * HOUR, HOUR, "pressing", [["received", "duty1 林晓 签收"], ["reminder", "提醒：林晓 办理时限已过半，19:40 前请反馈"], ["reported", "duty1 代 区水利局 反馈：已派 4 组巡堤，暂无险情。"], ["prompt", "督办：抗洪抢险一队 15 分钟未签收批示，请 leader1 过问"], ["prompt", "督办：林晓 逾期未反馈（时限 19:40），请 leader1 过问"]]);
   instruction("015", "上塘村低洼户 23 时前全部转移完毕，一户不漏。", "leader1", [["user", "duty1", "ISSUED"]], 30 * 60e6, 3 * HOUR, "urgent", []);
   const approvals = new Map();
-  const approval = (kind, subject, zh, en, before, payload, source, reason, by, state, extra = {}) => { const a = { approval_id: `A-${String(approvals.size + 1).padStart(6, "0")}`, kind, subject, area: "339900001", title_zh: zh, title_en: en, before, payload, source, reason, state, proposed_by: by, proposed_us: now() - 50 * 60e6, decided_by: "", decided_us: null, comment: "", expires_us: machine() + 23 * HOUR, asked: "", emergency: false, until_us: null, result: {}, rev: 1, ...extra }; approvals.set(a.approval_id, a); return a; };
+  const approval = (kind, subject, zh, en, before, payload, source, reason, by, state, extra = {}) => { const a = { approval_id: `A-${String(approvals.size + 1).padStart(6, "0")}`, kind, subject, area: "331002001", title_zh: zh, title_en: en, before, payload, source, reason, state, proposed_by: by, proposed_us: now() - 50 * 60e6, decided_by: "", decided_us: null, comment: "", expires_us: machine() + 23 * HOUR, asked: "", emergency: false, until_us: null, result: {}, rev: 1, ...extra }; approvals.set(a.approval_id, a); return a; };
   const stage = (red) => ({ direction: "rise", on: { blue: 3.2, yellow: 3.9, orange: 4.5, red }, on_delay_s: 0 });
   approval("threshold", "GD-001/cl2_mg_m3", "氯气探测器 1# 阈值变更（cl2_mg_m3）", "Alarm values of GD-001", { first: 1, second: 3 }, { first: 1, second: 2.5 }, "GB/T 50493-2019", "", "leader2", "EXECUTED", { decided_by: "leader1", decided_us: now() - 20 * HOUR, comment: "同意" });
   approval("threshold", "WG-004/stage_m", "下浦河水位站 阈值变更（stage_m）", "Thresholds of Xiapu", stage(5.1), stage(6), "口头", "减少误报", "leader2", "REJECTED", { decided_by: "leader1", decided_us: now() - 30 * HOUR, comment: "没有依据文件，不同意放宽" });
