@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -26,6 +27,10 @@ class JournalTx(Protocol):
 
     async def add_journal(self, entry: JournalEntry) -> int:
         """Append-only, linked to the row before it; returns the sequence number (the entry's own and its hashes are not used)."""
+        ...
+
+    async def add_journals(self, entries: Sequence[JournalEntry]) -> None:
+        """Many lines at once, in their order: an import of thousands must not wait for each."""
         ...
 
     async def journal(self, entity: str, entity_id: str, limit: int, before: int | None) -> list[JournalEntry]: ...

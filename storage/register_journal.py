@@ -7,12 +7,11 @@ Whoever holds that lock and calls the register on another connection would wait 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from command_center.model import JournalEntry
 from devices.clock import Clock
-from storage.command.journal import ChainWriter
 from storage.command.rows import SQL
 from storage.database import Connection, Row
 
@@ -24,8 +23,14 @@ async def lock_journal(conn: Connection) -> None:
     await conn.execute(SQL["lock_writes"])
 
 
+class Chain(Protocol):
+    """What appends to the journal: of a transaction there is one, since it remembers the head."""
+
+    async def add_journals(self, entries: Sequence[JournalEntry]) -> None: ...
+
+
 async def journal_devices(
-    conn: Connection,
+    journal: Chain,
     clock: Clock,
     known: Mapping[str, Row],
     after: Mapping[str, dict[str, Any] | None],
@@ -57,4 +62,4 @@ async def journal_devices(
             )
         )
     if entries:
-        await ChainWriter(conn).append(entries)
+        await journal.add_journals(entries)

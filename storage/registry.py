@@ -20,8 +20,9 @@ from devices.models import DeviceModel
 from devices.properties import ObservedProperty
 from devices.registry import Datastream, Device, RegistryData
 from storage.batch import to_json
+from storage.command.journal import JournalRows
 from storage.database import Connection, Database, Row
-from storage.register_journal import journal_devices, lock_journal
+from storage.register_journal import Chain, journal_devices, lock_journal
 from storage.statements import load
 from storage.times import to_time, to_us
 
@@ -61,7 +62,7 @@ class RegistryStore:
         self._check(devices)
         async with self._database.transaction() as conn:
             await lock_journal(conn)
-            return await self._upsert_on(conn, devices, author, approver, reason)
+            return await self._upsert_on(conn, JournalRows(conn), devices, author, approver, reason)
 
     async def device_within(self, tx: Any, device_id: str) -> Device | None:
         """A device as it stands inside the command centre's transaction `tx`; nobody changes the register until it ends."""
@@ -74,7 +75,7 @@ class RegistryStore:
     ) -> RegistryData:
         """As `upsert`, inside the command centre's transaction `tx` (of the same database): both or neither."""
         self._check(devices)
-        return await self._upsert_on(tx.connection, devices, author, approver, reason)
+        return await self._upsert_on(tx.connection, tx, devices, author, approver, reason)
 
     def _check(self, devices: Sequence[Device]) -> None:
         wrong = [f"{d.device_id}: {problem}" for d in devices for problem in problems_of(d, self._models)]
@@ -82,11 +83,11 @@ class RegistryStore:
             raise Invalid("; ".join(wrong)) from DeviceWrong(wrong)
 
     async def _upsert_on(
-        self, conn: Connection, devices: Sequence[Device], author: str, approver: str, reason: str
+        self, conn: Connection, journal: Chain, devices: Sequence[Device], author: str, approver: str, reason: str
     ) -> RegistryData:
         devices = list({device.device_id: device for device in devices}.values())
         parts = [
-            await self._upsert_part(conn, devices[first : first + PART_DEVICES], author, approver, reason)
+            await self._upsert_part(conn, journal, devices[first : first + PART_DEVICES], author, approver, reason)
             for first in range(0, max(1, len(devices)), PART_DEVICES)
         ]
         # The reader of a control first forgets `removed`, then takes `devices`: that is how a series goes.
@@ -98,7 +99,7 @@ class RegistryStore:
         )
 
     async def _upsert_part(
-        self, conn: Connection, devices: Sequence[Device], author: str, approver: str, reason: str
+        self, conn: Connection, journal: Chain, devices: Sequence[Device], author: str, approver: str, reason: str
     ) -> RegistryData:
         ids = [device.device_id for device in devices]
         revision = await self._new_revision(conn, author, reason)
@@ -116,7 +117,7 @@ class RegistryStore:
         written, streams = await _read(conn, ids)
         why = f"{reason} (approver {approver})" if approver else reason
         after = {device.device_id: msgspec.to_builtins(device) for device in devices}
-        await journal_devices(conn, self._clock, known, after, author=author, reason=why)
+        await journal_devices(journal, self._clock, known, after, author=author, reason=why)
         return RegistryData(revision=revision, devices=written, datastreams=streams, removed=replaced)
 
     async def remove(self, device_ids: Sequence[str], *, author: str, reason: str) -> RegistryData:
@@ -129,7 +130,7 @@ class RegistryStore:
             rows = await (await conn.execute(_SQL["remove_devices"], params)).fetchall()
             await conn.execute(_SQL["drop_credentials"], {"device_ids": list(device_ids)})
             gone = {row["device_id"]: None for row in rows}
-            await journal_devices(conn, self._clock, known, gone, author=author, reason=reason)
+            await journal_devices(JournalRows(conn), self._clock, known, gone, author=author, reason=reason)
         return RegistryData(revision=revision, removed=sorted(row["device_id"] for row in rows))
 
     async def since(self, revision: int) -> RegistryData:

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from command_center.model import JournalEntry
 from command_center.registers.entries import Entry, Link
 
 
@@ -69,10 +68,6 @@ class NamedPlace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegisterTx(Protocol):
-    async def add_journals(self, entries: Sequence[JournalEntry]) -> None:
-        """Many lines of the journal at once, in their order: an import of thousands must not wait for each."""
-        ...
-
     async def register_entry(self, kind: str, entry_id: str) -> Entry | None: ...
     async def register_entries(self, kind: str, entry_ids: Sequence[str]) -> list[Entry]: ...
     async def register_list(self, query: EntryQuery) -> list[Entry]: ...

@@ -109,6 +109,10 @@ class JournalRows(Part):
     async def add_journal(self, entry: JournalEntry) -> int:
         return await self._chain.append([entry])
 
+    async def add_journals(self, entries: Sequence[JournalEntry]) -> None:
+        if entries:
+            await self._chain.append(entries)
+
     async def journal(self, entity: str, entity_id: str, limit: int, before: int | None) -> list[JournalEntry]:
         return await self.journal_page(JournalQuery(entity=entity, entity_id=entity_id), limit, before)
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import msgspec
 
-from command_center.model import JournalEntry
 from command_center.registers.entries import Entry, Link
 from command_center.registers.ports import EntryQuery, EntryRow, NamedPlace, Statement
 from storage.batch import clean
-from storage.command.rows import SQL, Part, jsonb, params, struct
+from storage.command.rows import Part, jsonb, params, struct
 from storage.database import Row
 from storage.times import opt_time, to_time
 
@@ -20,18 +19,6 @@ MANY_LINKS = 10_000
 
 
 class RegisterRows(Part):
-    async def add_journals(self, entries: Sequence[JournalEntry]) -> None:
-        rows = [
-            params(
-                entry,
-                before=None if entry.before is None else jsonb(entry.before),
-                after=None if entry.after is None else jsonb(entry.after),
-            )
-            for entry in entries
-        ]
-        if rows:
-            await self._conn.cursor().executemany(SQL["add_journal"], rows)
-
     async def register_entry(self, kind: str, entry_id: str) -> Entry | None:
         row = await self._one("read_register_entry", {"kind": clean(kind), "entry_id": clean(entry_id)})
         return None if row is None else _entry(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -27,6 +28,10 @@ class JournalPart:
         numbered = prepared(msgspec.structs.replace(entry, seq=head.seq + 1))
         self._s.journal.append(chain.link(head.hash, numbered))
         return head.seq + 1
+
+    async def add_journals(self, entries: Sequence[JournalEntry]) -> None:
+        for entry in entries:
+            await self.add_journal(entry)
 
     async def journal(self, entity: str, entity_id: str, limit: int, before: int | None) -> list[JournalEntry]:
         return await self.journal_page(JournalQuery(entity=entity, entity_id=entity_id), limit, before)

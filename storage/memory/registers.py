@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from command_center.model import JournalEntry
 from command_center.registers.entries import Entry, Link
 from command_center.registers.ports import EntryQuery, EntryRow, NamedPlace, Statement
 from command_center.registers.seasons import is_verified
@@ -23,20 +22,10 @@ class RegisterState:
         return RegisterState(dict(self.entries), set(self.links), dict(self.statements))
 
 
-class _Journal(Protocol):
-    """What the other half of the memory transaction brings."""
-
-    async def add_journal(self, entry: JournalEntry) -> int: ...
-
-
 class MemoryRegisters:
     """What `command_center.registers.ports.RegisterTx` asks."""
 
     _registers: RegisterState
-
-    async def add_journals(self: _Journal, entries: Sequence[JournalEntry]) -> None:
-        for entry in entries:
-            await self.add_journal(entry)
 
     async def register_entry(self, kind: str, entry_id: str) -> Entry | None:
         row = self._registers.entries.get((kind, entry_id))
