@@ -32,7 +32,7 @@ from command_center.registers.entries import (
 )
 from command_center.registers.kinds import DEVICE_KINDS, Kind, load_kinds
 from command_center.registers.ports import EntryQuery, Statement
-from command_center.registers.statements import sign
+from command_center.registers.statements import sign, today
 from command_center.registers.values import Wrong
 from command_center.registers.writing import Engine, WrongValues, journal_name
 from command_center.work import Env, Work, working
@@ -52,6 +52,7 @@ class EntryView(Entry, frozen=True, kw_only=True):
     masked: list[str] = []  # keys of values that are shown masked
     refs: dict[str, dict[str, str]] = {}  # kind -> id -> name, of everything that the values point at
     warnings: list[Wrong] = []
+    statement: Statement | None = None  # today's, where this kind signs one each day and somebody has
 
 
 class EntryPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -362,7 +363,17 @@ class EntryRegister:
         index = await self.engine.areas.index(tx)
         since = seasons.starts(self._seasons, self.env.clock.city_us())
         names = await self._names(tx, stored)
-        return [self._view(entry, index, names, since, clear=clear) for entry in stored]
+        signed = await self._signed_today(tx, stored)
+        views = [self._view(entry, index, names, since, clear=clear) for entry in stored]
+        return [replace(v, statement=signed.get((v.kind, v.entry_id))) for v in views] if signed else views
+
+    async def _signed_today(self, tx: Tx, stored: Sequence[Entry]) -> dict[tuple[str, str], Statement]:
+        day = today(self.env.clock.city_us()).isoformat()
+        found: dict[tuple[str, str], Statement] = {}
+        for kind in {e.kind for e in stored if self.engine.kinds[e.kind].statement}:
+            ids = [e.entry_id for e in stored if e.kind == kind]
+            found |= {(kind, s.entry_id): s for s in await tx.statements_on(kind, ids, day)}
+        return found
 
     async def _names(self, tx: Tx, stored: Sequence[Entry]) -> dict[str, dict[str, str]]:
         wanted: dict[str, set[str]] = {}

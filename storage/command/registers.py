@@ -102,6 +102,10 @@ class RegisterRows(Part):
         values = {"kind": kind, "entry_id": entry_id, "day": clean(day)}
         return [_statement(row) for row in await self._all("statements_of_day", values)]
 
+    async def statements_on(self, kind: str, entry_ids: Sequence[str], day: str) -> list[Statement]:
+        values = {"kind": kind, "entry_ids": list(entry_ids), "day": day}
+        return [_statement(row) for row in await self._all("statements_on", values)]
+
     async def add_statement(self, statement: Statement) -> bool:
         return await self._one("add_statement", params(statement)) is not None
 
@@ -128,9 +132,9 @@ def _question(query: EntryQuery) -> dict[str, Any]:
     west, south, east, north = query.bbox or (None, None, None, None)
     return {
         "kinds": list(query.kinds),
-        "words": [clean(w) for w in query.words],
+        "patterns": [f"%{_literal(clean(w))}%" for w in query.words],
         "area": clean(query.area),
-        "areas": list(query.areas),
+        "areas": [f"{_literal(a)}%" for a in query.areas],
         "organisations": list(query.organisations),
         "west": west,
         "south": south,
@@ -143,3 +147,8 @@ def _question(query: EntryQuery) -> dict[str, Any]:
         "after_id": clean(query.after[1]),
         "limit": query.limit,
     }
+
+
+def _literal(text: str) -> str:
+    """Text as LIKE takes it word for word."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -137,6 +137,10 @@ class MemoryRegisters:
     async def statements_of_day(self, kind: str, entry_id: str, day: str) -> list[Statement]:
         return [s for s in await self.statements(kind, entry_id, len(self._registers.statements)) if s.day == day]
 
+    async def statements_on(self, kind: str, entry_ids: Sequence[str], day: str) -> list[Statement]:
+        found = [await self.statements_of_day(kind, i, day) for i in sorted(set(entry_ids))]
+        return [editions[0] for editions in found if editions]
+
     async def add_statement(self, statement: Statement) -> bool:
         key = (statement.kind, statement.entry_id, statement.day, statement.edition)
         if key in self._registers.statements:

@@ -8,9 +8,9 @@ SELECT * FROM register_entry WHERE kind = %(kind)s AND entry_id = ANY(%(entry_id
 SELECT * FROM register_entry e
  WHERE kind = ANY(%(kinds)s) AND (kind, entry_id) > (%(after_kind)s, %(after_id)s)
    AND starts_with(area, %(area)s)
-   AND (%(areas)s::text[] = '{}' OR EXISTS (SELECT 1 FROM unnest(%(areas)s::text[]) AS p WHERE starts_with(e.area, p)))
+   AND (%(areas)s::text[] = '{}' OR area LIKE ANY (%(areas)s::text[]))
    AND (%(organisations)s::text[] = '{}' OR organisation IS NULL OR organisation = ANY(%(organisations)s::text[]))
-   AND NOT EXISTS (SELECT 1 FROM unnest(%(words)s::text[]) AS w WHERE strpos(e.search, w) = 0)
+   AND search LIKE ALL (%(patterns)s::text[])
    AND (%(west)s::double precision IS NULL
         OR (lon BETWEEN %(west)s AND %(east)s AND lat BETWEEN %(south)s AND %(north)s))
    AND (NOT %(unverified)s OR verified_at IS NULL OR verified_at < (
@@ -21,9 +21,9 @@ SELECT * FROM register_entry e
 -- count_register: How many of each kind the same question finds, without page and cursor.
 SELECT kind, count(*) AS entries FROM register_entry e
  WHERE kind = ANY(%(kinds)s) AND starts_with(area, %(area)s)
-   AND (%(areas)s::text[] = '{}' OR EXISTS (SELECT 1 FROM unnest(%(areas)s::text[]) AS p WHERE starts_with(e.area, p)))
+   AND (%(areas)s::text[] = '{}' OR area LIKE ANY (%(areas)s::text[]))
    AND (%(organisations)s::text[] = '{}' OR organisation IS NULL OR organisation = ANY(%(organisations)s::text[]))
-   AND NOT EXISTS (SELECT 1 FROM unnest(%(words)s::text[]) AS w WHERE strpos(e.search, w) = 0)
+   AND search LIKE ALL (%(patterns)s::text[])
    AND (%(west)s::double precision IS NULL
         OR (lon BETWEEN %(west)s AND %(east)s AND lat BETWEEN %(south)s AND %(north)s))
    AND (NOT %(unverified)s OR verified_at IS NULL OR verified_at < (
@@ -103,6 +103,11 @@ SELECT * FROM register_statement WHERE kind = %(kind)s AND entry_id = %(entry_id
 -- statements_of_day: Newest edition first.
 SELECT * FROM register_statement WHERE kind = %(kind)s AND entry_id = %(entry_id)s AND day::text = %(day)s
  ORDER BY edition DESC;
+
+-- statements_on: The newest edition of a day of each of these.
+SELECT DISTINCT ON (entry_id) * FROM register_statement
+ WHERE kind = %(kind)s AND entry_id = ANY(%(entry_ids)s) AND day::text = %(day)s
+ ORDER BY entry_id, edition DESC;
 
 -- add_statement: An edition is signed once.
 INSERT INTO register_statement (kind, entry_id, day, edition, grade, text, signed_by, signed_name, signed_at, machine_at)
