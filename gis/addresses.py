@@ -23,6 +23,7 @@ from gis.points import haversine_m
 
 CANDIDATES = 160  # compared letter by letter; a street with more houses is told apart by its numbers already
 OVERLAY_MAX = 2_000  # changed entries beside the index before it is built anew
+FINAL = 80  # of those, how many are weighed by house number and distance
 MAX_QUERY_CHARS = 100
 COMMON = 0.15  # pieces that stand in more of the texts than this tell nothing where others do: 号 is in every address
 NEAR_M = 3_000.0  # within this a place near the caller gets most of its bonus
@@ -67,9 +68,8 @@ def normal(text: str) -> str:
     >>> normal("海滨村 三组 十二号"), normal("解放路（地道口）")
     ('海滨村3组12号', '解放路地道口')
     """
-    text = unicodedata.normalize("NFKC", text).lower()
-    text = _CHINESE_NUMBER.sub(lambda m: str(_number(m[0])), text)
-    return "".join(c for c in text if c.isalnum())
+    text = "".join(c for c in unicodedata.normalize("NFKC", text).lower() if c.isalnum())
+    return _CHINESE_NUMBER.sub(lambda m: str(_number(m[0])), text)
 
 
 def _number(text: str) -> int:
@@ -175,6 +175,7 @@ class AddressIndex:
         sounds = [spelled(text) for text in texts]
         self._full = [full for full, _ in sounds]
         self._initials = [initials for _, initials in sounds]
+        self._lengths = [np.array([len(t) for t in ts], dtype=np.int32) for ts in (texts, self._full, self._initials)]
         self._han = _Grams(texts, 2)
         self._sound = _Grams(self._full, 3)
         self._short = _Grams(self._initials, 2)
@@ -243,28 +244,41 @@ class AddressIndex:
 
     def _by_characters(self, text: str) -> dict[int, float]:
         full, _ = spelled(text)
-        found = self._compared(self._han.best(text, CANDIDATES), self._texts, text, 1.0)
-        by_sound = self._compared(self._sound.best(full, CANDIDATES // 2), self._full, full, HOMOPHONE)
+        found = self._compared(self._han.best(text, CANDIDATES), self._texts, self._lengths[0], text, 1.0)
+        if max(found.values(), default=0.0) > 1.0:
+            return found  # the very name: what only sounds like it is not asked for
+        by_sound = self._compared(
+            self._sound.best(full, CANDIDATES // 2), self._full, self._lengths[1], full, HOMOPHONE
+        )
         return {n: max(found.get(n, 0.0), by_sound.get(n, 0.0)) for n in found.keys() | by_sound.keys()}
 
     def _by_sound(self, text: str) -> dict[int, float]:
-        found = self._compared(self._sound.best(text, CANDIDATES), self._full, text, 1.0)
+        found = self._compared(self._sound.best(text, CANDIDATES), self._full, self._lengths[1], text, 1.0)
         if len(text) <= 12:  # longer than any row of initials that somebody types
-            short = self._compared(self._short.best(text, CANDIDATES), self._initials, text, INITIALS)
+            short = self._compared(self._short.best(text, CANDIDATES), self._initials, self._lengths[2], text, INITIALS)
             found = {n: max(found.get(n, 0.0), short.get(n, 0.0)) for n in found.keys() | short.keys()}
         return found
 
     @staticmethod
-    def _compared(numbers: IntArray, texts: Sequence[str], text: str, worth: float) -> dict[int, float]:
-        """Likeness of each candidate: of the whole, or of the shorter inside the longer at a discount."""
+    def _compared(
+        numbers: IntArray, texts: Sequence[str], lengths: IntArray, text: str, worth: float
+    ) -> dict[int, float]:
+        """Likeness of each candidate: of the whole, or of the shorter inside the longer at a discount; the best FINAL of them."""
+        if not len(numbers):
+            return {}
         chosen = [texts[n] for n in numbers]
         whole = process.cdist([text], chosen, scorer=fuzz.ratio)[0]
         inside = process.cdist([text], chosen, scorer=fuzz.partial_ratio)[0]
+        long = lengths[numbers]
+        share = np.minimum(long, len(text)) / np.maximum(long, len(text))
+        scores = np.maximum(whole, inside * (0.72 + 0.2 * share)) * (worth / 100.0)
+        best = np.argsort(-scores, kind="stable")[:FINAL]
         found = {}
-        for n, other, a, b in zip(numbers.tolist(), chosen, whole.tolist(), inside.tolist(), strict=True):
-            share = min(len(other), len(text)) / max(len(other), len(text))
-            score = max(a, b * (0.72 + 0.2 * share)) / 100.0 * worth
-            found[n] = score + (EXACT_BONUS if other == text else EXACT_BONUS / 2 if other.startswith(text) else 0.0)
+        for at, score in zip(best.tolist(), scores[best].tolist(), strict=True):
+            other = chosen[at]
+            found[int(numbers[at])] = score + (
+                EXACT_BONUS if other == text else EXACT_BONUS / 2 if other.startswith(text) else 0.0
+            )
         return found
 
     def _nearness(self, owners: list[int], near: tuple[float, float] | None) -> dict[int, float]:
