@@ -19,6 +19,7 @@ from command_center.api import (
     device_routes,
     incident_role_routes,
     layers,
+    oidc_routes,
     problems,
     system_routes,
     user_routes,
@@ -35,7 +36,17 @@ from command_center.api.sessions import Sessions
 
 LIVE_PATH = "/api/v1/live"
 # Open without login (contract.md section 7): health, login, the API description, the CA; pages redirect by themselves.
-OPEN_PATHS = frozenset({"/api/v1/sessions", "/healthz", "/readyz", "/metrics", "/openapi.json"})
+OPEN_PATHS = frozenset(
+    {
+        "/api/v1/sessions",
+        "/api/v1/oidc/login",
+        "/api/v1/oidc/callback",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+    }
+)
 
 _ROUTERS: tuple[APIRouter, ...] = (
     system_routes.router,
@@ -67,11 +78,13 @@ def build_app(deps: ApiDeps) -> FastAPI:
     app.state.keys = deps.key_ring or KeyRing(deps.clock)
     app.state.limiter = WriteLimiter(deps.clock, deps.limits)
     app.state.guard = LoginGuard(deps.clock)
+    app.state.oidc_flows = oidc_routes.Flows(deps.clock)
     app.state.replays = Replays()
     app.state.live = LiveDoor(deps, app.state.sessions, random.Random(deps.run_id))
     app.state.keys.on_close(lambda key_id: app.state.live.closed(key_sid(key_id)))
     problems.install(app)
     app.include_router(system_routes.open_router)
+    app.include_router(oidc_routes.router)
     for router in _ROUTERS:
         app.include_router(router, dependencies=[Depends(require_session)])
     app.router.routes.append(WebSocketRoute(LIVE_PATH, app.state.live.endpoint))
