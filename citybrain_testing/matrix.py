@@ -67,6 +67,8 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("GET", "/readyz"): Row(who=OPEN),
     ("GET", "/metrics"): Row(who=OPEN),
     ("POST", "/api/v1/sessions"): Row(who=OPEN),
+    ("GET", "/api/v1/oidc/login"): Row(who=OPEN),
+    ("GET", "/api/v1/oidc/callback"): Row(who=OPEN),
     ("GET", "/api/v1/clock"): Row(who=OWN),
     ("POST", "/api/v1/clock/advance"): Row(action=Action.ADVANCE_CLOCK, body={"seconds": 1}),
     # own account

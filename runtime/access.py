@@ -10,6 +10,7 @@ from typing import Any
 from command_center.access.approvals import Approvals
 from command_center.access.factors import SecondFactors
 from command_center.access.keys import KeyRing, KeyService
+from command_center.access.oidc import load_oidc
 from command_center.access.people import PeopleService
 from command_center.access.policy import AccessPolicy, load_policy
 from command_center.access.thresholds import ThresholdChange
@@ -23,6 +24,8 @@ from command_center.users import UserService
 from command_center.work import Env
 from devices.clock import Clock
 from runtime.secrets import ServiceSecrets, sealer_of
+from runtime.oidc import OidcProvider
+from runtime.secrets import ServiceSecrets
 from runtime.settings import Settings
 
 SESSIONS_FILE = "sessions.json"
@@ -40,6 +43,7 @@ class Access:
     keys: KeyService
     approvals: Approvals
     limits: Limits
+    oidc: OidcProvider | None
     watch: AccountWatch
 
     def deps(self) -> Mapping[str, Any]:
@@ -53,6 +57,7 @@ class Access:
             "keys": self.keys,
             "approvals": self.approvals,
             "limits": self.limits,
+            "oidc": self.oidc,
         }
 
 
@@ -88,8 +93,17 @@ def build_access(
         keys=KeyService(store, clock, ring),
         approvals=Approvals(store, env, emit, ThresholdChange(registers)),
         limits=limits,
+        oidc=oidc_of(settings, clock),
         watch=AccountWatch(store, clock, ring, on_user=follow, take_logins=sessions.take_logins),
     )
+
+
+def oidc_of(settings: Settings, clock: Clock) -> OidcProvider | None:
+    """The identity provider of CITYBRAIN_OIDC. Raises ValueError naming what is wrong."""
+    if not settings.oidc:
+        return None
+    config = load_oidc(Path(settings.oidc).read_text(encoding="utf-8"))
+    return OidcProvider(config, settings.oidc_client_secret, clock)
 
 
 def policy_of(settings: Settings) -> AccessPolicy:

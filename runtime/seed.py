@@ -41,6 +41,7 @@ log = structlog.get_logger()
 AUTHOR = "seed"
 ROSTER_DAYS = 60  # at 60x a day of the city is 24 minutes: a demo that runs for a day still has people on duty
 SHIFT_BEGINS_US = US_PER_DAY // 3  # 08:00
+SIDE_BY_SIDE = 3
 
 
 # Three, so that nobody holds the system, the people and the audit in one hand.
@@ -137,8 +138,15 @@ async def _users(database: Database, settings: Settings, clock: Clock, users: li
     missing = [user for user in users if user.username not in known]
     logins |= {user.username: password() for user in missing}
     write_json(path, logins)  # before the accounts exist: a crash leaves no account that nobody can use
-    # Hashing is dear on purpose and runs in threads: together it takes a core each.
-    await asyncio.gather(*(service.create(user, logins[user.username]) for user in missing))
+    # Hashing is dear on purpose and runs in threads: together it takes a core each. Few at a time: each waits for its turn to
+    # write with a connection in its hand, and on a busy machine the others would wait too long for one.
+    gate = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def create(user: User) -> None:
+        async with gate:
+            await service.create(user, logins[user.username])
+
+    await asyncio.gather(*(create(user) for user in missing))
 
 
 async def seed_registers(database: Database, clock: Clock, secrets: ServiceSecrets, district: District) -> None:

@@ -53,6 +53,8 @@ class Settings:
     dev_stack: str = ""
     metrics_token: str = ""
     access_policy: str = ""  # file instead of command_center/access/policy.yaml
+    oidc: str = ""  # file that describes an identity provider (docs/guide-admin.md)
+    oidc_client_secret: str = ""
     account_writes_per_s: float = 20.0  # 0: no limit
     address_writes_per_s: float = 200.0
     simulate: str = ""  # scenario whose district fills the tenant

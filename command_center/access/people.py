@@ -23,6 +23,7 @@ from devices.clock import Clock
 
 replace = msgspec.structs.replace
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+NO_PASSWORD = "!"  # noqa: S105  (no hash: nothing matches it)
 # What `change` may change: name, roles, where and for whom somebody acts.
 FIELDS = ("name", "roles", "unit_id", "vendor", "phone", "area", "scope")
 
@@ -112,6 +113,26 @@ class PeopleService:
         word = generated_password()
         self._on_change(await self._users.set_password(username, word, by=actor.username), "")
         return word
+
+    async def arrive(self, user: User) -> User:
+        """Somebody whom the identity provider sent: made or brought up to date by what his groups say now. Raises Forbidden for
+        an account that was disabled here, Invalid for groups whose roles are never held together."""
+        check_user(user)
+        actor = Actor(username="oidc")
+        async with self._store.write() as tx:
+            before = await tx.user(user.username)
+            if before is not None and not before.user.enabled:
+                raise Forbidden(user.username, "log in", "the account is disabled")
+            if before is None:
+                before = UserRecord(user=replace(user, enabled=False), password_hash=NO_PASSWORD)
+            after = replace(user, phone=before.user.phone, area=before.user.area)
+            if after == before.user:
+                return after
+            changed = await self._put(
+                tx, actor, before, replace(before, user=after), "arrive", "by the identity provider"
+            )
+        self._on_change(changed, "")
+        return after
 
     async def end_sessions(self, actor: Actor, username: str) -> None:
         """Log somebody out everywhere. Raises NotFound, Forbidden."""

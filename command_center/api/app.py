@@ -25,6 +25,7 @@ from command_center.api import (
     incident_role_routes,
     instruction_routes,
     layers,
+    oidc_routes,
     problems,
     register_routes,
     system_routes,
@@ -42,7 +43,17 @@ from command_center.api.sessions import Sessions
 
 LIVE_PATH = "/api/v1/live"
 # Open without login (contract.md section 7): health, login, the API description, the CA; pages redirect by themselves.
-OPEN_PATHS = frozenset({"/api/v1/sessions", "/healthz", "/readyz", "/metrics", "/openapi.json"})
+OPEN_PATHS = frozenset(
+    {
+        "/api/v1/sessions",
+        "/api/v1/oidc/login",
+        "/api/v1/oidc/callback",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+    }
+)
 
 _ROUTERS: tuple[APIRouter, ...] = (
     system_routes.router,
@@ -81,12 +92,14 @@ def build_app(deps: ApiDeps) -> FastAPI:
     app.state.keys = deps.key_ring or KeyRing(deps.clock)
     app.state.limiter = WriteLimiter(deps.clock, deps.limits)
     app.state.guard = LoginGuard(deps.clock)
+    app.state.oidc_flows = oidc_routes.Flows(deps.clock)
     app.state.replays = Replays()
     app.state.live = LiveDoor(deps, app.state.sessions, random.Random(deps.run_id))
     app.state.keys.on_close(lambda key_id: app.state.live.closed(key_sid(key_id)))
     problems.install(app)
     app.include_router(system_routes.open_router)
     app.include_router(device_access_routes.broker_router)  # no session: the broker shows a secret of its own
+    app.include_router(oidc_routes.router)
     for router in _ROUTERS:
         app.include_router(router, dependencies=[Depends(require_session)])
     app.router.routes.append(WebSocketRoute(LIVE_PATH, app.state.live.endpoint))

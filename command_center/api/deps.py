@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from command_center.access.approvals import Approvals
 from command_center.access.factors import SecondFactors
 from command_center.access.keys import KeyRing, KeyService
+from command_center.access.oidc import OidcConfig
 from command_center.access.people import PeopleService
 from command_center.api.limits import Limits
 from command_center.api.sessions import Sessions
@@ -95,6 +96,17 @@ class BrokerDoor(Protocol):
         ...
 
 
+class Oidc(Protocol):
+    """An identity provider (`runtime.oidc`). Raises Unavailable when it does not answer, Forbidden when its word does not hold."""
+
+    config: OidcConfig
+
+    async def authorization_url(self, *, state: str, nonce: str, challenge: str) -> str: ...
+    async def claims(self, *, code: str, verifier: str, nonce: str) -> Mapping[str, Any]:
+        """The checked claims of the id_token that the code is worth."""
+        ...
+
+
 class Layers(Protocol):
     """Static map layers."""
 
@@ -172,5 +184,6 @@ class ApiDeps:
     factors: SecondFactors | None = None
     keys: KeyService | None = None
     approvals: Approvals | None = None
+    oidc: Oidc | None = None
     limits: Limits = field(default_factory=Limits)
     node: str = "command"

@@ -134,8 +134,13 @@ async def advance(body: Advance, request: Request) -> Response:
 @open_router.get("/healthz", tags=["system"])
 async def healthz(request: Request) -> Response:
     """The process answers; and whether what it shows is real, which the login page says too."""
-    banner = deps_of(request).banner
-    return reply({"status": "ok"} if banner is None else {"status": "ok", "banner": dict(banner)})
+    deps = deps_of(request)
+    body: dict[str, object] = {"status": "ok"}
+    if deps.banner is not None:
+        body["banner"] = dict(deps.banner)
+    if deps.oidc is not None:  # the login page shows a second button
+        body["oidc"] = {"zh": deps.oidc.config.title_zh, "en": deps.oidc.config.title_en}
+    return reply(body)
 
 
 @open_router.get("/readyz", tags=["system"])

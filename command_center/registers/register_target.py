@@ -32,7 +32,7 @@ AREA = Field(
     zh="区划代码",
     en="Area code",
     type="area",
-    aliases=["区划", "行政区划代码", "所属区划", "网格编码", "街道代码", "所在区划"],
+    aliases=["区划", "区域", "行政区划代码", "所属区划", "所属区域", "网格编码", "街道代码", "所在区划"],
     help_zh="不填则按坐标确定",
     help_en="found from the position when left blank",
 )
