@@ -237,3 +237,22 @@ def test_many_rows_are_linked_in_one_go(fresh_url: FreshUrl) -> None:
             assert chain.verify(await rows_of(store)) == []
 
     asyncio.run(story())
+
+
+def test_command_and_register_share_one_transaction_and_one_chain(fresh_url: FreshUrl) -> None:
+    """An approval is decided and carried out in one transaction: both write rows, in turn."""
+
+    async def story() -> None:
+        async with a_journal(fresh_url(), 2) as (database, store):
+            async with database.transaction() as conn:
+                first = ChainWriter(conn)
+                await first.append([an_entry(1)])
+                second = ChainWriter(conn)
+                await second.append([an_entry(2)])
+                await first.append([an_entry(3)])
+                await second.append([an_entry(4)])
+            rows = await rows_of(store)
+            assert len(rows) == 6
+            assert chain.verify(rows) == []
+
+    asyncio.run(story())
