@@ -328,7 +328,8 @@ class DutyService:
         async with self._working(actor) as work:
             incident = await work.tx.incident(draft.incident_id) if draft.incident_id else None
             area = draft.area or (incident.area if incident else "") or _home(actor)
-            require(actor, Action.INSTRUCT, area=area)
+            for place in {area, incident.area if incident else area}:  # it is told in the incident, too
+                require(actor, Action.INSTRUCT, area=place)
             return await instructions.issue(work, replace(draft, area=area))
 
     async def answer_instruction(

@@ -296,6 +296,22 @@ def test_an_instruction_about_an_incident_is_told_there_and_in_the_log() -> None
     run(story)
 
 
+def test_a_streets_leader_instructs_in_his_street_and_about_its_incidents_only() -> None:
+    async def story(desk: Desk) -> None:
+        await desk.world.happen(river(), Kind.RAISED, "red", 5.0)  # in the county, not in the street
+        [incident], _ = await desk.world.center.incidents(DUTY1)
+        street = actor("leader1", "339900001")
+        to = [(USER, "duty1")]
+        assert (await desk.duty.instruct(street, InstructionDraft(text="x", addressees=to))).area == "339900001"
+        for elsewhere in ({"area": "339900002"}, {"incident_id": incident.incident_id, "area": "339900001"}):
+            with pytest.raises(Forbidden, match="outside your scope"):
+                await desk.duty.instruct(street, InstructionDraft(text="x", addressees=to, **elsewhere))
+        [told], _ = await desk.world.center.incidents(DUTY1)
+        assert not [e for e in told.timeline if e.kind == "instruction"]
+
+    run(story)
+
+
 def test_the_numbers_begin_anew_with_the_citys_year() -> None:
     async def story(desk: Desk) -> None:
         await given(desk)
