@@ -35,6 +35,7 @@ from stream.writer import LogWriter
 BATCH_MESSAGES = 500  # about 1,000 rows
 BATCH_LINGER_S = 0.02
 KEEP_REGISTRY_EVERY_S = 5.0
+KEEP_REGISTRY_SHARE = 20.0  # of a large register: at most a twentieth of the time goes into keeping it
 BATCHES_AHEAD = 4  # decoded while the ones before them are on their way to the disk; then reading waits
 RETRY_S = (0.1, 0.2, 0.5, 1.0)  # the log is full or the disk refuses: nothing is acknowledged, we try again for ever
 DELIVERY_S = (
@@ -187,9 +188,11 @@ class IngestService:
         while True:
             await self._registry_changed.wait()
             self._registry_changed.clear()
+            began_ns = self._clock.machine_ns()
             data, position = self.registry.snapshot(), self._registry_position
             await asyncio.to_thread(save_snapshot, self._writer, data, position)
-            await asyncio.sleep(KEEP_REGISTRY_EVERY_S)
+            took_s = (self._clock.machine_ns() - began_ns) / 1e9
+            await asyncio.sleep(max(KEEP_REGISTRY_EVERY_S, KEEP_REGISTRY_SHARE * took_s))
 
     async def _watch_backlog(self) -> None:
         await self.input.subscribed.wait()

@@ -27,6 +27,7 @@ class RateStore:
             "areas": [clean(area) for area in areas],
         }
         async with self._database.transaction() as conn:
+            await conn.execute(_SQL["room_for_slots"])
             rows = await (await conn.execute(_SQL["vendor_rates"], params)).fetchall()
         return [
             VendorRate(

@@ -1,3 +1,6 @@
+-- room_for_slots: A day of a thousand devices makes half a million slots: counted in memory, not on disk.
+SELECT set_config('work_mem', '64MB', true);
+
 -- vendor_rates: What each firm's series were expected to report over [from, to) and did, and in which share of the time its
 -- devices were heard. A slot is three reporting intervals, after which a device counts as silent; it is heard in a slot by
 -- what arrived live in it. Series count from their device's registration on; one that reports more than it must counts as whole.
@@ -11,7 +14,7 @@ WITH series AS (
             OR EXISTS (SELECT 1 FROM unnest(%(areas)s::text[]) AS a (code)
                         WHERE starts_with(coalesce(d.document ->> 'area', ''), a.code)))
 ), slots AS (
-    SELECT o.datastream, floor(extract(epoch FROM o.receive_time)::double precision / (3 * s.interval_s))::bigint AS slot,
+    SELECT o.datastream, floor(date_part('epoch', o.receive_time) / (3 * s.interval_s))::bigint AS slot,
            count(*) AS received, bool_or((o.source & 6) = 0) AS live
       FROM observation o JOIN series s USING (datastream)
      WHERE o.phenomenon_time >= %(from_time)s AND o.phenomenon_time < %(to_time)s
