@@ -1,4 +1,4 @@
-/** 台账: who and what is where, and who answers for it. */
+/** 登记册: who and what is where, and who answers for it. */
 
 import { render } from "preact";
 import { useEffect, useReducer, useState } from "preact/hooks";
