@@ -339,7 +339,7 @@ def test_the_other_language_is_one_click_away(desk: Office) -> None:
     desk.loaded()
     desk.picture("registers-en-1920x1080.png")
     desk.click("lang")
-    expect(desk.page.get_by_test_id("nav-registers")).to_have_text("台账", timeout=ACT_MS)
+    expect(desk.page.get_by_test_id("nav-registers")).to_have_text("登记册", timeout=ACT_MS)
 
 
 def test_nothing_complained_and_nobody_else_was_asked(clerk: Office, desk: Office, system: System) -> None:

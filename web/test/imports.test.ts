@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { filtered, grouped, problemsCsv, ranges } from "../src/registers/findings";
+import { otherKind, othersFor, withMatched } from "../src/registers/import/others";
 import { changeLines, pointsOf, tablesOf } from "../src/registers/import/preview";
 import { suspected, toGcj02 } from "../src/registers/import/shift";
 import { guess, judge, targetsOf } from "../src/registers/matching";
-import type { ImportChange } from "../src/registers/types";
+import type { ImportChange, Kind } from "../src/registers/types";
 
 const KIND = {
   located: "any" as const,
@@ -111,6 +112,20 @@ describe("a coordinate that was named wrongly", () => {
   it("cannot be told for metres, nor where both readings are the same", () => {
     expect(suspected([121, 28], "EPSG:4549", "EPSG:4326")).toBeNull();
     expect(suspected([121, 28], "EPSG:4326", "EPSG:4490")).toBeNull();
+  });
+});
+
+describe("devices, units and shifts", () => {
+  it("are offered to whom the server lets import them", () => {
+    const kinds = (role: string): string[] => othersFor({ username: "x", name: "", roles: [role] }).map((kind) => kind.kind);
+    expect([kinds("admin"), kinds("registrar"), kinds("leader"), kinds("operator")]).toEqual([["device", "unit", "shift"], ["unit", "shift"], ["shift"], []]);
+  });
+
+  it("have the fields that the server matched, under the headings of the file", () => {
+    const run = { columns: [{ source: "设备编号", field: "device_id" }, { source: "经度", field: "lon" }, { source: "备注", field: null }] };
+    const kind = withMatched(otherKind("device") as Kind, run);
+    expect(kind.fields).toEqual([{ key: "device_id", zh: "设备编号", en: "设备编号" }]);
+    expect(judge(run.columns, targetsOf(kind)).missing).toEqual([]);
   });
 });
 

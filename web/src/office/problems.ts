@@ -22,10 +22,13 @@ export interface Refusal {
   other: string[];
 }
 
+/** An error that is told in the page's own words, because they say more than the server's kind of error. */
+export class Told extends Error {}
+
 export const fieldKey = (path: string): string => path.replace(/^body\./, "").replace(/^values\./, "");
 
 export function refusalOf(error: unknown, known: readonly string[] = []): Refusal {
-  const refusal: Refusal = { summary: explain(error), fields: new Map(), other: [] };
+  const refusal: Refusal = { summary: error instanceof Told ? error.message : explain(error), fields: new Map(), other: [] };
   if (!(error instanceof ApiError) || !Array.isArray(error.problem.errors)) return refusal;
   for (const item of error.problem.errors as FieldProblem[]) {
     const key = fieldKey(item.field ?? item.column ?? item.key ?? "");

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { explain, lang, own, t, word } from "../core/i18n";
 import { ReasonDialog } from "../office/Dialog";
-import { refusalOf } from "../office/problems";
+import { isConflict, refusalOf, Told } from "../office/problems";
 import type { Office } from "../office/session";
 import { Tabs } from "../office/Tabs";
 import { toast } from "../office/toast";
@@ -135,7 +135,11 @@ export function Detail({ office, registers, kind, id, listed, onChanged, onClose
           danger
           onClose={() => setAsking("")}
           run={async (reason) => {
-            await registers.remove(kind.kind, id, reason, entry.rev);
+            await registers.remove(kind.kind, id, reason, entry.rev).catch(async (error: unknown) => {
+              const now = isConflict(error) ? await registers.one(kind.kind, id) : null;
+              // Nobody changed it, so the conflict is that others still point at it; the server names them.
+              throw now?.rev === entry.rev ? new Told(t("reg.stillUsed", { x: error instanceof Error ? error.message : "" })) : error;
+            });
             toast(t("reg.removed", { x: entry.name }));
             go({ kind: kind.kind }, true);
             onChanged();
@@ -260,7 +264,7 @@ function History({ registers, kind, id, rev }: { registers: Registers; kind: Kin
   }, [id, rev]);
   if (problem !== "") return <p class="failure">{problem}</p>;
   if (lines === null) return <p>{t("reg.loading")}</p>;
-  const fields: Field[] = [...kind.fields, { key: "area", zh: "区域", en: "Area", type: "area" }];
+  const fields: Field[] = [...kind.fields, { key: "area", zh: "区划", en: "Area", type: "area" }];
   return (
     <ol class="history" data-testid="history">
       {lines.map((line, index) => {

@@ -38,7 +38,7 @@ interface Where {
 
 /** Beside the fields: these stand in the conflict dialog as well. */
 const PLACE_FIELDS: Field[] = [
-  { key: "area", zh: "区域", en: "Area", type: "area" },
+  { key: "area", zh: "区划", en: "Area", type: "area" },
   { key: "lon", zh: "经度", en: "Longitude", type: "number" },
   { key: "lat", zh: "纬度", en: "Latitude", type: "number" },
 ];
@@ -53,6 +53,7 @@ export function Editor({ office, registers, kind, entry, onSaved }: EditorProps)
   const [base, setBase] = useState(entry);
   const [row, setRow] = useState<FormRow>(() => rowToForm(kind.fields, entry?.values ?? {}));
   const [where, setWhere] = useState(() => whereOf(entry));
+  const [follow, setFollow] = useState(true); // a click stays where the clerk looks; an address leads there
   const [areaChosen, setAreaChosen] = useState(false);
   const [reason, setReason] = useState("");
   const [errors, setErrors] = useState<ReadonlyMap<string, string>>(new Map());
@@ -124,7 +125,8 @@ export function Editor({ office, registers, kind, entry, onSaved }: EditorProps)
       const refusal = refusalOf(error, [...kind.fields.map((field) => field.key), "area", "lon", "lat", "position", "geometry", "entry_id", "reason"]);
       const position = refusal.fields.get("position") ?? refusal.fields.get("geometry");
       if (position !== undefined) refusal.fields.set("lon", position);
-      show(refusal.fields, [refusal.summary, ...refusal.other].join("\n"));
+      const sentence = refusal.fields.size > 0 ? t("reg.faults", { n: refusal.fields.size }) : refusal.summary;
+      show(refusal.fields, [sentence, ...refusal.other].join("\n"));
     } finally {
       setBusy(false);
     }
@@ -175,7 +177,7 @@ export function Editor({ office, registers, kind, entry, onSaved }: EditorProps)
     if (!dirty || confirm(t("reg.leave"))) go({ kind: kind.kind, id: base?.entry_id ?? "" });
   };
   const context = { registers, areas: office.areas, errors, onClear: base === null || !mayReadClear(office.user) ? undefined : clear };
-  const draft = useMemo(() => ({ lon: degrees(where.lon, 180), lat: degrees(where.lat, 90), pan: true }), [where.lon, where.lat]);
+  const draft = { lon: degrees(where.lon, 180), lat: degrees(where.lat, 90), pan: follow };
   const old = useMemo(() => (base === null ? [] : [{ id: base.entry_id, name: base.name, lon: base.lon, lat: base.lat, colour: "", geometry: base.geometry ?? null }]), [base]);
   const title = base === null ? t("reg.newOf", { x: own(kind.zh, kind.en) }) : t("reg.editOf", { x: base.name });
   return (
@@ -226,12 +228,25 @@ export function Editor({ office, registers, kind, entry, onSaved }: EditorProps)
           <Labelled label={t("reg.area")} id="area" help={kind.located === "no" ? "" : t("reg.areaHelp")} error={errors.get("area")}>
             <AreaPicker areas={office.areas} id="area" value={where.area} testid="input-area" onChange={(area) => place({ area })} />
           </Labelled>
-          {kind.located === "no" ? null : <PlaceFields where={where} errors={errors} registers={registers} onPlace={place} />}
+          {kind.located === "no" ? null : (
+            <PlaceFields
+              where={where}
+              errors={errors}
+              registers={registers}
+              onPlace={(change) => {
+                setFollow(true);
+                place(change);
+              }}
+            />
+          )}
         </div>
         {kind.located === "no" ? null : (
           <>
             <p class="hint">{t("reg.placeHint")}</p>
-            <MapPane office={office} entries={old} draft={draft} onPlace={(lon, lat) => place({ lon: lon.toFixed(6), lat: lat.toFixed(6) })} />
+            <MapPane office={office} entries={old} draft={draft} onPlace={(lon, lat) => {
+                setFollow(false);
+                place({ lon: lon.toFixed(6), lat: lat.toFixed(6) });
+              }} />
           </>
         )}
       </aside>

@@ -11,7 +11,7 @@ export function groupsOf(kinds: readonly Kind[]): [string, Kind[]][] {
   return [...groups];
 }
 
-export function Kinds({ kinds, route }: { kinds: readonly Kind[]; route: Route }) {
+export function Kinds({ kinds, route, imports }: { kinds: readonly Kind[]; route: Route; imports: boolean }) {
   const link = (to: Partial<Route>) => (event: MouseEvent) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
@@ -20,7 +20,7 @@ export function Kinds({ kinds, route }: { kinds: readonly Kind[]; route: Route }
   return (
     <nav class="kinds" aria-label={t("reg.kinds")}>
       <div class="kinds-tools">
-        {kinds.some((kind) => kind.may_write) ? (
+        {imports ? (
           <a href="?view=import" class={route.view === "import" ? "chosen" : ""} onClick={link({ view: "import", kind: route.kind })} data-testid="open-import">
             <span>⇪ {t("reg.import")}</span>
           </a>

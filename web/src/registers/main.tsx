@@ -1,4 +1,4 @@
-/** 台账: who and what is where, and who answers for it. */
+/** 登记册: who and what is where, and who answers for it. */
 
 import { render } from "preact";
 import { useEffect, useReducer, useState } from "preact/hooks";
@@ -8,6 +8,7 @@ import { openOffice } from "../office/session";
 import type { Office } from "../office/session";
 import { Registers } from "./data";
 import { Editor } from "./Editor";
+import { othersFor } from "./import/others";
 import { Wizard } from "./import/Wizard";
 import { Kinds } from "./Kinds";
 import { List } from "./List";
@@ -42,7 +43,7 @@ function App({ office, registers }: { office: Office; registers: Registers }) {
   return (
     <Shell office={office} page="registers">
       <main class="registers">
-        <Kinds kinds={registers.kinds} route={route} />
+        <Kinds kinds={registers.kinds} route={route} imports={registers.kinds.some((kind) => kind.may_write) || othersFor(office.user).length > 0} />
         <Body office={office} registers={registers} route={route} names={names} />
       </main>
     </Shell>

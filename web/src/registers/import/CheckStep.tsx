@@ -116,7 +116,7 @@ function Problems({ problems, words, onWords }: { problems: readonly ImportProbl
 }
 
 /** What a row changes beside its fields. */
-const BESIDE: Record<string, { zh: string; en: string }> = { position: { zh: "位置", en: "Position" }, geometry: { zh: "几何", en: "Geometry" }, area: { zh: "区域", en: "Area" } };
+const BESIDE: Record<string, { zh: string; en: string }> = { position: { zh: "位置", en: "Position" }, geometry: { zh: "几何", en: "Geometry" }, area: { zh: "区划", en: "Area" } };
 
 const short = (text: string): string => (text.length > ROWS_SHOWN ? `${text.slice(0, ROWS_SHOWN)}…` : text);
 

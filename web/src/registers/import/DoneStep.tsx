@@ -6,6 +6,7 @@ import { copyText, csv, saveAs } from "../../office/save";
 import { toast } from "../../office/toast";
 import { go } from "../route";
 import type { Committed } from "../types";
+import { otherKind } from "./others";
 import { tablesOf } from "./preview";
 import type { ExtraTable } from "./preview";
 import type { Run } from "./Wizard";
@@ -43,9 +44,11 @@ export function DoneStep({ shared, result }: { shared: Run; result: Committed })
           <button type="button" class="button" onClick={() => go({ view: "import", kind: kind.kind })}>
             {t("reg.importMore")}
           </button>
-          <button type="button" class="button primary" data-testid="to-list" onClick={() => go({ kind: kind.kind })}>
-            {t("reg.toList", { x: own(kind.zh, kind.en) })}
-          </button>
+          {otherKind(kind.kind) === undefined ? (
+            <button type="button" class="button primary" data-testid="to-list" onClick={() => go({ kind: kind.kind })}>
+              {t("reg.toList", { x: own(kind.zh, kind.en) })}
+            </button>
+          ) : null}
         </div>
       </section>
       {tables.map((table) => (

@@ -15,13 +15,14 @@ import { dayTime } from "../marks";
 import { go } from "../route";
 import type { DryRun, Kind, PastImport } from "../types";
 import { AUTO, CRS_CHOICES } from "./crs";
+import { otherKind, othersFor } from "./others";
 
 export const ACCEPTED = ".xlsx,.csv,.geojson,.json,.gpkg,.zip,.yaml,.yml";
 const MOST_BYTES = 32 * 1024 * 1024; // the server takes no more
 const size = (bytes: number): string => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
 export function FileStep({ office, registers, kind: named, onStarted }: { office: Office; registers: Registers; kind: string; onStarted: (run: DryRun, kind: Kind) => void }) {
-  const writable = registers.kinds.filter((kind) => kind.may_write);
+  const writable = [...registers.kinds.filter((kind) => kind.may_write), ...othersFor(office.user)];
   const kind = writable.find((candidate) => candidate.kind === named);
   const [crs, setCrs] = useState(AUTO);
   const [busy, setBusy] = useState("");
@@ -146,7 +147,7 @@ function Recent({ office, registers }: { office: Office; registers: Registers })
       {items !== null && items.length === 0 ? <p class="hint">{t("reg.noRecent")}</p> : null}
       <ul>
         {(items ?? []).slice(0, 12).map((item) => {
-          const kind = registers.kind(item.kind);
+          const kind = registers.kind(item.kind) ?? otherKind(item.kind);
           return (
             <li key={item.import_id}>
               <b title={item.filename}>{item.filename}</b>

@@ -32,11 +32,7 @@ export function SourceStep({ office, shared, onBack, onNext }: { office: Office;
               ))}
             </select>
           </Labelled>
-        ) : (
-          <p>
-            {t("reg.sheet")}: <b>{run.sheet || "—"}</b>
-          </p>
-        )}
+        ) : null}
         <p class="count">{t("reg.rowsRead", { n: run.counts.rows })}</p>
         {kind.located === "no" ? null : (
           <>

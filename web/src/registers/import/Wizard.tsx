@@ -14,6 +14,7 @@ import { CheckStep } from "./CheckStep";
 import { ColumnsStep } from "./ColumnsStep";
 import { DoneStep } from "./DoneStep";
 import { FileStep } from "./FileStep";
+import { otherKind, withMatched } from "./others";
 import { SourceStep } from "./SourceStep";
 
 const STEPS = ["file", "source", "columns", "check", "done"] as const;
@@ -44,7 +45,9 @@ export function Wizard({ office, registers, route }: { office: Office; registers
     registers.dryRun(route.id).then(setRun, (error: unknown) => setProblem(explain(error)));
   }, [route.id]);
 
-  const kind = registers.kind(run?.kind ?? route.kind);
+  const named = run?.kind ?? route.kind;
+  const described = registers.kind(named) ?? otherKind(named);
+  const kind = described === undefined || run === null ? described : withMatched(described, run);
   const step: Step = route.id === "" ? "file" : result !== null ? "done" : (STEPS.find((known) => known === route.step && known !== "done") ?? "source");
   const to = (next: Step): void => go({ view: "import", kind: run?.kind ?? route.kind, id: route.id, step: next });
   const change: Run["change"] = (wanted) => {
