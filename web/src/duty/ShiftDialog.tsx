@@ -79,7 +79,7 @@ export function ShiftDialog({ office, posts, shifts, people, draft, onSwap, onDo
     setErrors(missing);
     if (missing.size > 0) return;
     const who = outside ? { username: "", name: shift.name.trim(), ...(shift.phone ? { phone: shift.phone } : {}) } : { username: shift.username };
-    const body = { post: shift.post, area: shift.area, from_us: shift.from_us, to_us: shift.to_us, ...who };
+    const body = { post: shift.post, area: shift.area, from_us: minute(shift.from_us), to_us: minute(shift.to_us), ...who };
     const path = "/api/v1/duty/shifts";
     void run(() => (fresh ? office.api.post(path, body) : office.api.put(`${path}/${encodeURIComponent(shift.shift_id)}`, body, shift.rev)), t(fresh ? "duty.added" : "duty.changed"));
   };
@@ -212,6 +212,9 @@ export function ShiftDialog({ office, posts, shifts, people, draft, onSwap, onDo
     </Dialog>
   );
 }
+
+/** A gap that began just now would begin at a fraction of a second. */
+const minute = (us: number): number => Math.floor(us / 60e6) * 60e6;
 
 export const postWord = (posts: readonly Post[], code: string): string => {
   const post = posts.find((one) => one.post === code);
