@@ -175,7 +175,8 @@ def test_somebody_without_an_account_is_called_by_his_telephone_which_the_board_
 
 def test_an_operator_may_not_plan(goes: Desk) -> None:
     goes.tab("roster")
-    expect(goes.page.get_by_test_id("add-shift")).to_be_disabled(timeout=ACT_MS)
+    expect(goes.page.get_by_test_id("roster-grid")).to_be_visible(timeout=ACT_MS)
+    expect(goes.page.get_by_test_id("add-shift")).to_be_disabled()
     goes.picture("duty-roster-1366x768.png")
 
 

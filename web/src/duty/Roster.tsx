@@ -94,7 +94,11 @@ export function Roster({ office }: { office: Office }) {
       </header>
       <Failure text={posts.problem || shifts.problem} />
       <div class={`roster-body ${view}`}>
+        {posts.value === null || shifts.value === null ? (
+          <p class="empty">{t("link.connecting")}</p>
+        ) : (
         <Grid office={office} rows={rows} view={view} now={now} start={start} onAdd={add} onEdit={(shift) => setOpen({ kind: "shift", draft: { phone: "", ...shift } })} onMove={(move) => setOpen({ kind: "move", move })} />
+        )}
         <Labour people={people} shifts={all} span={span} />
       </div>
       {open?.kind === "shift" ? <ShiftDialog office={office} posts={posts.value ?? []} shifts={all} people={people} draft={open.draft} onSwap={(move) => setOpen({ kind: "move", move })} onDone={done} onClose={() => setOpen(null)} /> : null}
