@@ -23,9 +23,8 @@ from command_center.records import UserRecord
 from command_center.users import UserService
 from command_center.work import Env
 from devices.clock import Clock
-from runtime.secrets import ServiceSecrets, sealer_of
 from runtime.oidc import OidcProvider
-from runtime.secrets import ServiceSecrets
+from runtime.secrets import ServiceSecrets, sealer_of
 from runtime.settings import Settings
 
 SESSIONS_FILE = "sessions.json"

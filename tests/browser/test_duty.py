@@ -145,13 +145,14 @@ def test_a_leader_adds_a_shift_and_the_grid_shows_it(leader: Desk) -> None:
     leader.tab("roster")
     expect(leader.page.get_by_test_id("roster-grid")).to_be_visible(timeout=ACT_MS)
     leader.click("add-shift")
-    leader.page.get_by_test_id("shift-post").select_option("deputy")
+    leader.page.get_by_test_id("shift-post").select_option("duty_chief")
     leader.choose("shift-person", "duty2")
     _hours(leader)
     leader.picture("duty-shift-1920x1080.png")
     leader.click("shift-save")
-    deputies = leader.page.locator('tr[data-post="deputy"] [data-username="duty2"]')
-    expect(deputies.first).to_be_visible(timeout=ACT_MS)
+    expect(leader.page.get_by_test_id("shift-dialog")).to_have_count(0, timeout=ACT_MS)
+    chiefs = leader.page.locator('tr[data-post="duty_chief"] [data-username="duty2"]')
+    expect(chiefs.first).to_be_visible(timeout=ACT_MS)
     leader.picture("duty-roster-1920x1080.png")
 
 
@@ -174,14 +175,15 @@ def test_somebody_without_an_account_is_called_by_his_telephone_which_the_board_
 
 def test_an_operator_may_not_plan(goes: Desk) -> None:
     goes.tab("roster")
-    expect(goes.page.get_by_test_id("add-shift")).to_be_disabled(timeout=ACT_MS)
+    expect(goes.page.get_by_test_id("roster-grid")).to_be_visible(timeout=ACT_MS)
+    expect(goes.page.get_by_test_id("add-shift")).to_be_disabled()
     goes.picture("duty-roster-1366x768.png")
 
 
 def test_the_officer_who_goes_drafts_and_signs_first(goes: Desk) -> None:
     goes.tab("handovers")
     goes.click("draft-handover")
-    goes.page.get_by_test_id("draft-post").select_option("deputy")
+    goes.page.get_by_test_id("draft-post").select_option("duty_chief")
     goes.choose("draft-to", "duty2")
     goes.fill("draft-remarks", "滨江路下穿积水，正在抽排。")
     goes.picture("duty-draft-1366x768.png")

@@ -41,6 +41,14 @@ WORDS = {
     "taskState.REPORTED_DONE": "反馈",
     "taskState.VERIFIED": "核查",
     "incidentState.REVIEW": "复盘评估",
+    "duty.chain": "叫应",
+    "duty.supervised": "督办",
+    "orderState.RECEIVED": "签收",
+    "orderState.REPORTED": "反馈",
+    "orderState.CHECKED": "核查",
+    "orderState.CLOSED": "办结",
+    "openItem.no_data": "断数",
+    "openItem.shelved": "搁置",
 }
 
 

@@ -8,7 +8,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { registers } from "./mock-registers.mjs";
-import { officeMock } from "./mock_duty.mjs";
+import { officeMock } from "./mock-duty.mjs";
 
 const PORT = Number(process.argv[2] ?? 8123);
 const DIST = new URL("../dist", import.meta.url).pathname;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DAY_US, HOUR_US, clashesOf, clockTime, dayStart, gapsIn, gridOf, hoursOf, isoDay, isoMinute, onDay, parsed, rotationOf, sifted, spanOf, swapped, weekStart } from "../src/duty/roster";
+import { DAY_US, HOUR_US, clashesOf, clockTime, dayStart, gapsIn, gridOf, hoursOf, isoDay, isoMinute, onDay, parsed, rotationOf, sifted, spanOf, swapped, usualStart, clockWords, weekStart } from "../src/duty/roster";
 import type { Post, Shift } from "../src/duty/roster";
 
 const FRIDAY = parsed("2019-08-09") as number;
@@ -128,4 +128,9 @@ describe("moving shifts", () => {
 
 it("times of day are read as people write them", () => {
   expect(["08:30", "8:00", "24:00", "25:00", "8:75", "noon"].map(clockTime)).toEqual([8.5, 8, 24, null, null, null]);
+});
+
+it("a district's day begins when most of its shifts do", () => {
+  expect(usualStart([shift("a", 8, 32), shift("b", 8, 20), shift("c", 9, 17), shift("d", 20, 32), shift("e", 20, 32), shift("f", 20, 32)])).toBe(8);
+  expect([usualStart([]), clockWords(8.5), clockWords(32.5), clockWords(24)]).toEqual([8.5, "08:30", "08:30", "00:00"]);
 });

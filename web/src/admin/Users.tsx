@@ -161,7 +161,7 @@ function UserCard({ office, person, manages, onEdit, onSecret, onChanged }: { of
       onChanged(t("admin.loggedOut"));
     },
     factor: async (reason) => {
-      await office.api.request("POST", `${path}/totp/reset`, { body: { comment: reason }, key: person.username + person.rev });
+      await office.api.post(`${path}/totp/reset`, { comment: reason });
       onChanged(t("admin.factorReset"));
     },
   };

@@ -42,7 +42,7 @@ export function Handovers({ office }: { office: Office }) {
             {t("duty.draftHandover")}
           </button>
         </header>
-        <Failure text={list.problem} />
+        <Failure text={list.problem || posts.problem} />
         {list.value !== null && items.length === 0 ? <p class="empty">{t("duty.handoverNone")}</p> : null}
         <ul>
           {items.map((one) => (

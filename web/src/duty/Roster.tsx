@@ -16,13 +16,12 @@ import { useLoaded } from "./data";
 import { PERSON_TYPE, SHIFT_TYPE, tintOf } from "./marks";
 import { listOf, merged, usePeople } from "./people";
 import { mayPlan } from "./rights";
-import { DAY_US, HOUR_US, dayStart, gridOf, isoDay, moved, onDay, parsed, personOf, spanOf } from "./roster";
+import { DAY_US, HOUR_US, dayStart, gridOf, isoDay, moved, onDay, parsed, personOf, spanOf, usualStart } from "./roster";
 import type { Cell, Post, Row, Shift, Span } from "./roster";
 
 type View = "week" | "month";
 type Open = { kind: "shift"; draft: ShiftDraft } | { kind: "move"; move: Move } | { kind: "rotation" } | null;
 
-const FIRST_HOUR = 8.5;
 
 export function Roster({ office }: { office: Office }) {
   const [view, setView] = useState<View>("week");
@@ -47,6 +46,7 @@ export function Roster({ office }: { office: Office }) {
   const add = (row: Pick<Row, "post" | "area">, from: number, to: number, username = ""): void =>
     setOpen({ kind: "shift", draft: { shift_id: "", post: row.post.post, area: row.area, username, name: "", phone: "", from_us: from, to_us: to, rev: 0 } });
   const first = posts.value?.[0];
+  const start = usualStart(all);
   const plans = mayPlan(office.user);
   return (
     <div class="roster">
@@ -88,25 +88,29 @@ export function Roster({ office }: { office: Office }) {
         <button type="button" class="button" data-testid="rotation" disabled={first === undefined || !plans} onClick={() => setOpen({ kind: "rotation" })}>
           {t("duty.rotation")}
         </button>
-        <button type="button" class="button primary" data-testid="add-shift" disabled={first === undefined || !plans} onClick={() => first !== undefined && add({ post: first, area: "" }, ...hoursFor(Math.max(dayStart(now), span.from)))}>
+        <button type="button" class="button primary" data-testid="add-shift" disabled={first === undefined || !plans} onClick={() => first !== undefined && add({ post: first, area: "" }, ...hoursFor(Math.max(dayStart(now), span.from), start))}>
           {t("duty.addShift")}
         </button>
       </header>
       <Failure text={posts.problem || shifts.problem} />
       <div class={`roster-body ${view}`}>
-        <Grid office={office} rows={rows} view={view} now={now} onAdd={add} onEdit={(shift) => setOpen({ kind: "shift", draft: { phone: "", ...shift } })} onMove={(move) => setOpen({ kind: "move", move })} />
+        {posts.value === null || shifts.value === null ? (
+          <p class="empty">{t("link.connecting")}</p>
+        ) : (
+        <Grid office={office} rows={rows} view={view} now={now} start={start} onAdd={add} onEdit={(shift) => setOpen({ kind: "shift", draft: { phone: "", ...shift } })} onMove={(move) => setOpen({ kind: "move", move })} />
+        )}
         <Labour people={people} shifts={all} span={span} />
       </div>
       {open?.kind === "shift" ? <ShiftDialog office={office} posts={posts.value ?? []} shifts={all} people={people} draft={open.draft} onSwap={(move) => setOpen({ kind: "move", move })} onDone={done} onClose={() => setOpen(null)} /> : null}
       {open?.kind === "move" ? <MoveDialog office={office} posts={posts.value ?? []} shifts={all} move={open.move} onDone={done} onClose={() => setOpen(null)} /> : null}
-      {open?.kind === "rotation" ? <RotationDialog office={office} posts={posts.value ?? []} people={people} from={Math.max(dayStart(now), span.from)} onDone={done} onClose={() => setOpen(null)} /> : null}
+      {open?.kind === "rotation" ? <RotationDialog office={office} posts={posts.value ?? []} people={people} from={Math.max(dayStart(now), span.from)} start={start} onDone={done} onClose={() => setOpen(null)} /> : null}
     </div>
   );
 }
 
-/** A day of twelve hours from half past eight. */
-function hoursFor(day: number): [number, number] {
-  return [day + FIRST_HOUR * HOUR_US, day + (FIRST_HOUR + 12) * HOUR_US];
+/** A day of twelve hours from the district's usual hour. */
+function hoursFor(day: number, start: number): [number, number] {
+  return [day + start * HOUR_US, day + (start + 12) * HOUR_US];
 }
 
 function spanWords(span: Span, view: View): string {
@@ -121,6 +125,8 @@ interface GridProps {
   rows: Row[];
   view: View;
   now: number;
+  /** hour at which a new shift begins */
+  start: number;
   onAdd: (row: Row, from: number, to: number, username?: string) => void;
   onEdit: (shift: Shift) => void;
   onMove: (move: Move) => void;
@@ -128,7 +134,7 @@ interface GridProps {
 
 const WEEKDAYS = { zh: "一二三四五六日", en: ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] };
 
-function Grid({ office, rows, view, now, onAdd, onEdit, onMove }: GridProps) {
+function Grid({ office, rows, view, now, start, onAdd, onEdit, onMove }: GridProps) {
   const today = dayStart(now);
   const plans = mayPlan(office.user);
   const days = rows[0]?.cells.map((cell) => cell.day_us) ?? [];
@@ -138,7 +144,7 @@ function Grid({ office, rows, view, now, onAdd, onEdit, onMove }: GridProps) {
     (event.currentTarget as HTMLElement).classList.remove("over");
     const person = event.dataTransfer?.getData(PERSON_TYPE) ?? "";
     const dragged = event.dataTransfer?.getData(SHIFT_TYPE) ?? "";
-    if (person !== "") return onAdd(row, ...freeHours(cell), person);
+    if (person !== "") return onAdd(row, ...freeHours(cell, start), person);
     if (dragged === "") return;
     const { shift, day } = JSON.parse(dragged) as { shift: Shift; day: number };
     if (onto !== null) return onto.shift_id === shift.shift_id ? undefined : onMove({ kind: "swap", one: shift, other: onto });
@@ -219,7 +225,7 @@ function Grid({ office, rows, view, now, onAdd, onEdit, onMove }: GridProps) {
                       ),
                     )}
                     {cell.gaps.length === 0 && plans ? (
-                      <button type="button" class="plus" aria-label={t("duty.addOn", { post: own(row.post.zh, row.post.en), day: isoDay(cell.day_us) })} data-walk={`${x},${y}`} onClick={() => onAdd(row, ...freeHours(cell))}>
+                      <button type="button" class="plus" aria-label={t("duty.addOn", { post: own(row.post.zh, row.post.en), day: isoDay(cell.day_us) })} data-walk={`${x},${y}`} onClick={() => onAdd(row, ...freeHours(cell, start))}>
                         +
                       </button>
                     ) : null}
@@ -243,9 +249,9 @@ function pieces(cell: Cell): Piece[] {
   return all.sort(([a], [b]) => a - b).map(([, piece]) => piece);
 }
 
-function freeHours(cell: Cell): [number, number] {
+function freeHours(cell: Cell, start: number): [number, number] {
   const gap = cell.gaps[0];
-  return gap === undefined ? hoursFor(cell.day_us) : [gap.from_us, gap.to_us];
+  return gap === undefined ? hoursFor(cell.day_us, start) : [gap.from_us, gap.to_us];
 }
 
 const weekday = (day: number): string => {

@@ -11,7 +11,7 @@ import { PeoplePicker } from "./PeoplePicker";
 import type { Picked } from "./PeoplePicker";
 import { useLoaded } from "./data";
 import { listOf, optionsOf } from "./people";
-import { DAY_US, HOUR_US, PATTERN_HOURS, clockTime, isoDay, parsed, rotationOf, sifted } from "./roster";
+import { DAY_US, HOUR_US, PATTERN_HOURS, clockTime, clockWords, isoDay, parsed, rotationOf, sifted } from "./roster";
 import type { Pattern, Post, Shift } from "./roster";
 import type { Person } from "./types";
 
@@ -22,13 +22,13 @@ const PATTERNS: [Pattern, "duty.patternDay" | "duty.patternHalf" | "duty.pattern
 ];
 const DAYS_MAX = 92;
 
-export function RotationDialog({ office, posts, people, from, onDone, onClose }: { office: Office; posts: Post[]; people: Person[]; from: number; onDone: (words: string) => void; onClose: () => void }) {
+export function RotationDialog({ office, posts, people, from, start: usual, onDone, onClose }: { office: Office; posts: Post[]; people: Person[]; from: number; start: number; onDone: (words: string) => void; onClose: () => void }) {
   const [post, setPost] = useState(posts[0]?.post ?? "");
   const [area, setArea] = useState("");
   const [picked, setPicked] = useState<Picked[]>([]);
   const [day, setDay] = useState(isoDay(from));
   const [days, setDays] = useState(14);
-  const [start, setStart] = useState("08:30");
+  const [start, setStart] = useState(clockWords(usual));
   const [pattern, setPattern] = useState<Pattern>("half");
   const [busy, setBusy] = useState("");
   const [problem, setProblem] = useState("");

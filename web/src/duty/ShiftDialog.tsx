@@ -11,7 +11,7 @@ import type { Office } from "../office/session";
 import { reassign } from "./MoveDialog";
 import type { Move } from "./MoveDialog";
 import { nameOf, optionsOf } from "./people";
-import { HOUR_US, clashesOf, dayStart, isoMinute, parsed } from "./roster";
+import { HOUR_US, clashesOf, clockWords, dayStart, isoMinute, parsed, usualStart } from "./roster";
 import type { NewShift, Post, Shift } from "./roster";
 import type { Person } from "./types";
 
@@ -28,11 +28,11 @@ export interface ShiftDialogProps {
   onClose: () => void;
 }
 
-/** Hours after midnight: begin and length. */
-const USUAL: [string, number, number][] = [
-  ["duty.dayShift", 8.5, 12],
-  ["duty.nightShift", 20.5, 12],
-  ["duty.wholeDay", 8.5, 24],
+/** Begin, in hours after the district's usual one, and length. */
+const USUAL: ["duty.dayShift" | "duty.nightShift" | "duty.wholeDay", number, number][] = [
+  ["duty.dayShift", 0, 12],
+  ["duty.nightShift", 12, 12],
+  ["duty.wholeDay", 0, 24],
 ];
 const FIELDS = ["post", "username", "name", "phone", "area", "from_us", "to_us"];
 
@@ -53,6 +53,7 @@ export function ShiftDialog({ office, posts, shifts, people, draft, onSwap, onDo
   const change = (part: Partial<ShiftDraft>): void => setShift({ ...shift, ...part });
   const clashes = shift.username === "" && shift.name === "" ? [] : clashesOf(shift, shifts, shift.shift_id);
   const day = dayStart(shift.from_us);
+  const start = usualStart(shifts);
   const partners = shifts.filter((one) => one.shift_id !== draft.shift_id && one.post === draft.post && one.area === draft.area && one.username !== draft.username && one.username !== "" && one.to_us > now);
 
   const run = async (work: () => Promise<unknown>, words: string): Promise<void> => {
@@ -78,7 +79,7 @@ export function ShiftDialog({ office, posts, shifts, people, draft, onSwap, onDo
     setErrors(missing);
     if (missing.size > 0) return;
     const who = outside ? { username: "", name: shift.name.trim(), ...(shift.phone ? { phone: shift.phone } : {}) } : { username: shift.username };
-    const body = { post: shift.post, area: shift.area, from_us: shift.from_us, to_us: shift.to_us, ...who };
+    const body = { post: shift.post, area: shift.area, from_us: minute(shift.from_us), to_us: minute(shift.to_us), ...who };
     const path = "/api/v1/duty/shifts";
     void run(() => (fresh ? office.api.post(path, body) : office.api.put(`${path}/${encodeURIComponent(shift.shift_id)}`, body, shift.rev)), t(fresh ? "duty.added" : "duty.changed"));
   };
@@ -132,9 +133,9 @@ export function ShiftDialog({ office, posts, shifts, people, draft, onSwap, onDo
         </label>
         {begun ? <p class="dim">{t(over ? "duty.overHint" : "duty.begunHint")}</p> : null}
         <div class="usual">
-          {(begun ? [] : USUAL).map(([key, begin, length]) => (
-            <button key={key} type="button" class="button small" onClick={() => change({ from_us: day + begin * HOUR_US, to_us: day + (begin + length) * HOUR_US })}>
-              {t(key as "duty.dayShift" | "duty.nightShift" | "duty.wholeDay")}
+          {(begun ? [] : USUAL).map(([key, after, length]) => (
+            <button key={key} type="button" class="button small" onClick={() => change({ from_us: day + (start + after) * HOUR_US, to_us: day + (start + after + length) * HOUR_US })}>
+              {t(key)} {clockWords(start + after)}–{clockWords(start + after + length)}
             </button>
           ))}
           <span class="dim">{t("duty.length", { h: Math.round(((shift.to_us - shift.from_us) / HOUR_US) * 10) / 10 })}</span>
@@ -211,6 +212,9 @@ export function ShiftDialog({ office, posts, shifts, people, draft, onSwap, onDo
     </Dialog>
   );
 }
+
+/** A gap that began just now would begin at a fraction of a second. */
+const minute = (us: number): number => Math.floor(us / 60e6) * 60e6;
 
 export const postWord = (posts: readonly Post[], code: string): string => {
   const post = posts.find((one) => one.post === code);

@@ -149,6 +149,24 @@ export function clockTime(text: string): number | null {
   return Number(match[2]) < 60 && hours <= 24 ? hours : null;
 }
 
+export const USUAL_START = 8.5;
+
+/** The hour at which this district's days begin: the morning hour at which most of its shifts do. */
+export function usualStart(shifts: readonly Pick<Shift, "from_us">[]): number {
+  const counts = new Map<number, number>();
+  for (const shift of shifts) {
+    const hour = (shift.from_us - dayStart(shift.from_us)) / HOUR_US;
+    if (hour >= 5 && hour <= 12) counts.set(hour, (counts.get(hour) ?? 0) + 1);
+  }
+  return [...counts].sort(([a, n], [b, m]) => m - n || a - b)[0]?.[0] ?? USUAL_START;
+}
+
+/** 8.5 as 08:30. */
+export function clockWords(hour: number): string {
+  const minutes = Math.round((((hour % 24) + 24) % 24) * 60);
+  return `${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
+}
+
 export type Pattern = "day" | "half" | "third";
 export const PATTERN_HOURS: Record<Pattern, number> = { day: 24, half: 12, third: 8 };
 
