@@ -129,8 +129,18 @@ class RegisterTarget:
         for one in judged:
             outside = [e for e in (one.old, one.entry) if e is not None and not self._inside(actor, e)]
             if outside:
-                area = outside[0].area or "?"
-                one.refuse("", area, f"区划 {area} 不在您的管辖范围", f"area {area} lies outside your scope")
+                area = outside[0].area
+                zh = (
+                    f"区划 {area} 不在您的管辖范围"
+                    if area
+                    else "没有区划代码，也不能由坐标确定：您只能登记管辖范围内的对象"
+                )
+                en = (
+                    f"area {area} lies outside your scope"
+                    if area
+                    else "neither an area code nor a position that gives one"
+                )
+                one.refuse("", area, zh, en)
                 one.entry = None
         return judged
 
