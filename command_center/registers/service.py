@@ -34,7 +34,7 @@ from command_center.registers.kinds import DEVICE_KINDS, Kind, load_kinds
 from command_center.registers.ports import EntryQuery, Statement
 from command_center.registers.statements import sign, today
 from command_center.registers.values import Wrong
-from command_center.registers.writing import Engine, WrongValues, journal_name
+from command_center.registers.writing import By, Engine, WrongValues, journal_name
 from command_center.work import Env, Work, working
 from gis.areas import AreaIndex, AreaNode, level_of
 
@@ -218,7 +218,8 @@ class EntryRegister:
         if one.entry is None:
             raise WrongValues(one.wrong)
         self._allowed(work.actor, Action.WRITE_REGISTERS, kind, one.entry)
-        await self.engine.write(work, kind, [one], reason=reason)
+        by = By(actor=work.actor, at_us=work.at_us, machine_us=work.machine_us)
+        await self.engine.store(work, await self.engine.make(kind, [one], by, reason))
         stored = await work.tx.register_entry(kind.kind, one.entry.entry_id)
         assert stored is not None
         return (await self._views(work.tx, [stored], clear=False))[0]

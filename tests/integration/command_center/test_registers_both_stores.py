@@ -16,6 +16,7 @@ from citybrain_testing.registers import EAST, PEOPLE, REGISTRAR, SEALER, a_regis
 from command_center.access.scope import Scope
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.model import Actor, Role
+from command_center.registers.checks import Draft
 from command_center.registers.entries import Entry, Link
 from command_center.registers.plants import control_room
 from command_center.registers.ports import EntryQuery, EntryRow, Statement
@@ -23,7 +24,8 @@ from command_center.registers.register_target import RegisterTarget
 from command_center.registers.service import EntryRegister
 from command_center.registers.unit_target import UnitTarget
 from command_center.registers.wiring import RegisterPlaces, rows_of, targets_of
-from command_center.registers.writing import WrongValues
+from command_center.registers.writing import By, WrongValues
+from command_center.work import Work
 
 replace = msgspec.structs.replace
 DAY_US = 86_400_000_000
@@ -690,5 +692,26 @@ def test_rows_are_compared_in_the_words_of_what_stands(run: Run) -> None:
         assert settled.values == {"name": "堤", "contact_a": "k1", "cameras": ["cam-under"], "owner": "无此单位"}
         (area,) = await RegisterTarget(r, "area").settled([row("339900001", 2, name="城西街道", level=None)])
         assert area.values["level"] == "street"
+
+    run(story)
+
+
+def test_what_was_removed_while_a_sheet_was_judged_is_a_conflict(run: Run) -> None:
+    async def story(r: EntryRegister) -> None:
+        kind = r.engine.kind("dyke")
+        one = Draft(entry_id="d1", values={"name": "堤", "contact_a": "k3"}, lon=121.2, lat=28.5)
+        async with r.store.read() as tx:
+            judged = await r.engine.judge(tx, kind, [one])
+        made = await r.engine.make(kind, judged, By(actor=REGISTRAR, at_us=START_US, machine_us=1), "x")
+        await r.remove(REGISTRAR, "contact", "k3", rev=1, reason="调离")
+
+        async def write() -> None:
+            async with r.store.write() as tx:
+                work = Work(tx=tx, env=r.env, actor=REGISTRAR, at_us=START_US, machine_us=1)
+                await r.engine.store(work, made)
+
+        with pytest.raises(Conflict, match="k3"):
+            await write()
+        assert (await r.entries(REGISTRAR, "dyke")).total == 0
 
     run(story)
