@@ -366,7 +366,7 @@ def test_one_person_keeps_twenty_open_files_and_the_oldest_go() -> None:
         world = importing()
         found = []
         for number in range(22):
-            found.append(await dry(world, GOOD, name=f"{number}.csv"))  # noqa: PERF401  (the clock moves in between)
+            found.append(await dry(world, GOOD, name=f"{number}.csv"))
             world.world.clock.step(1)
         first, last = found[0], found[-1]
         states = [job.state.value for job in await world.imports.imports(CLERK, 100)]
