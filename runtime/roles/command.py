@@ -73,7 +73,7 @@ from stream.registry_cache import load_registry
 log = structlog.get_logger()
 
 RETRY_S = 1.0
-FLUSH_EVERY_S = 2.0
+FLUSH_EVERY_S = 5.0
 BANNERS = {
     "demo": {"zh": "演示 — 非真实数据，不对外发布", "en": "Demonstration: not real, nothing leaves this system"},
     "exercise": {"zh": "演练 — 非真实事件，不对外发布", "en": "Exercise: not real, nothing leaves this system"},
