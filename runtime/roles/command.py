@@ -177,6 +177,8 @@ def _build(
     care = DeviceCare(store, env, picture.on_change, registers, load_models(), picture.status_of)
     device_access = DeviceAccess(store, registry, credentials, clock)
     entries = EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer)
+    devices = DeviceTarget(registers, device_access, registry)
+    shifts = ShiftTarget(store, env, picture.on_change, sealer)
     importing = build_importing(
         context,
         store,
@@ -184,12 +186,8 @@ def _build(
         picture.on_change,
         layers,
         sealer=sealer,
-        targets={
-            **targets_of(entries),
-            "device": DeviceTarget(registers, device_access, registry),
-            "shift": ShiftTarget(store, env, picture.on_change, sealer),
-        },
-        rows_of=rows_of(entries),
+        targets={**targets_of(entries), "device": devices, "shift": shifts},
+        rows_of=rows_of(entries, {"device": devices, "shift": shifts}),
         sources=[RegisterPlaces(store, Place), RegisterPlaces(store, Place, ("address",))],
     )
     return _Rooms(
