@@ -6,70 +6,30 @@ test-artifacts/.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from citybrain_testing.outcome import ARTIFACTS
+from citybrain_testing.browser import ACT_MS, OFFICE, WIDE, Window, new_page
 from citybrain_testing.system import System
 
 pytestmark = [pytest.mark.browser, pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
-CHROMIUM = "/usr/bin/chromium"
-OFFICE = {"width": 1366, "height": 768}
-WIDE = {"width": 1920, "height": 1080}
-ACT_MS = 60_000  # a busy disk holds every fsync, and with it every answer
 CHINA = timedelta(hours=8)
-WATCH_CSP = "addEventListener('securitypolicyviolation', e => console.error('CSP: ' + e.violatedDirective + ' ' + e.blockedURI))"
-# 401: the first answer without a login. 403: an operator asks for the register of users, which is not his.
-ALLOWED = re.compile(r"status of (401|403)")
+ALLOWED = (403,)  # an operator asks for the register of users, which is not his
 EXPERT = "外聘专家张工"
 ORDER = "沿江堤防每小时巡查一次，发现险情立即上报。"
 
 
-@dataclass
-class Desk:
-    """One login in a browser of its own, with everything that it complained about."""
-
-    page: Page
-    system: System
-    complaints: list[str] = field(default_factory=list)
-    hosts: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.page.add_init_script(WATCH_CSP)
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
-        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
-
-    def _console(self, message: object) -> None:
-        kind, text = getattr(message, "type", ""), getattr(message, "text", "")
-        if (kind == "error" and not ALLOWED.search(text)) or "Content Security Policy" in text:
-            self.complaints.append(f"{kind}: {text}")
-
-    def login(self, path: str, username: str) -> None:
-        self.page.goto(self.system.base_url + path)
-        expect(self.page.get_by_test_id("login-form")).to_be_visible(timeout=ACT_MS)
-        self.page.fill("input[name=username]", username)
-        self.page.fill("input[name=password]", self.system.secret("logins")[username])
-        self.click("login-submit")
-        self.page.wait_for_url(lambda url: "/login" not in url, timeout=ACT_MS)
-        if urlsplit(self.page.url).path != path:
-            self.page.goto(self.system.base_url + path)
+@dataclass(kw_only=True)
+class Desk(Window):
+    """A window on the duty pages."""
 
     def tab(self, name: str) -> None:
         self.click(f"tab-{name}")
-
-    def click(self, testid: str) -> None:
-        self.page.get_by_test_id(testid).click()
-
-    def fill(self, testid: str, text: str) -> None:
-        self.page.get_by_test_id(testid).fill(text)
 
     def choose(self, testid: str, text: str) -> None:
         """Type into a box that offers choices and take the first one."""
@@ -84,37 +44,9 @@ class Desk:
         us = int(self.page.get_by_test_id("city-time").get_attribute("data-city-us") or "0")
         return datetime.fromtimestamp(us / 1e6, UTC) + CHINA
 
-    def picture(self, name: str) -> None:
-        ARTIFACTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=ARTIFACTS / name)
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    system = System(
-        tmp_path_factory.mktemp("duty") / "data",
-        args=("--demo", "--no-duty-desk"),
-        env={"CITYBRAIN_DEV_STACK": ""},
-    )
-    system.start()
-    yield system
-    system.stop()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
 
 def _desk(chromium: Browser, system: System, username: str, size: dict[str, int] = OFFICE) -> Desk:
-    context = chromium.new_context(
-        viewport={"width": size["width"], "height": size["height"]}, locale="zh-CN", timezone_id="Asia/Shanghai"
-    )
-    context.set_default_timeout(ACT_MS)
-    desk = Desk(context.new_page(), system)
+    desk = Desk(page=new_page(chromium, size), system=system, allowed=ALLOWED)
     desk.login("/duty", username)
     return desk
 
@@ -254,6 +186,6 @@ def test_nothing_complained_nobody_else_was_asked_and_all_fits(
         for name in ("today", "roster", "handovers", "log", "instructions"):
             desk.tab(name)
             desk.page.wait_for_timeout(300)
-            assert desk.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
+            assert desk.fits(), name
         assert desk.complaints == []
         assert desk.hosts == {urlsplit(system.base_url).netloc}
