@@ -137,6 +137,11 @@ def _changed(kind: Kind, entry: Entry, change: Change) -> Entry:
     return msgspec.structs.replace(entry, values=values)
 
 
+def hide(kind: Kind, entry: Entry) -> Entry:
+    """Every personal value as stars, whatever it is: what cannot be opened is not shown."""
+    return _changed(kind, entry, lambda *_: HIDDEN)
+
+
 def masked(field: Field, text: str) -> str:
     """What stands on the screen of who may not read it."""
     if field.type == "phone":
