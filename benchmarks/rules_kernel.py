@@ -28,6 +28,7 @@ from rules.engine import EngineState, dump, load, step, step_all
 from stream.records import ObsBatch, Record, RecordKind, observations
 
 SERIES, ROWS = 10_000, 4_096
+LIMIT_OBS_PER_S = 10_000_000  # quiet weather, on one core
 
 
 def world() -> EngineState:
@@ -122,8 +123,10 @@ def main() -> None:
     rng = np.random.default_rng(seed)
     result: dict[str, object] = {"bench": "rules_kernel", "seed": seed, "series": SERIES, "batch_rows": ROWS}
     for weather in ("quiet", "firing", "turbulent"):
-        result[weather] = kernel(rng, count if weather != "turbulent" else max(6, count // 20), weather)
+        figures = kernel(rng, count if weather != "turbulent" else max(6, count // 20), weather)
+        result[weather] = figures | {"to_limit": round(figures["obs_per_s"] / LIMIT_OBS_PER_S, 3)}
         print(f"{weather:10} {result[weather]}", flush=True)
+    result["limit_obs_per_s"] = LIMIT_OBS_PER_S
     result["step"] = whole_step(rng, count)
     print(f"{'step':10} {result['step']}", flush=True)
     print(json.dumps(result))

@@ -37,6 +37,7 @@ from stream.records import ObsBatch, observations
 SEED = 7
 SERIES, FRAME_ROWS = 10_000, 1_000
 MINUTE_US = 60_000_000
+LIMIT_ROWS_PER_S = 100_000  # what ingest can bring end to end
 YEAR_S = 366 * 86_400.0
 
 
@@ -79,6 +80,8 @@ async def measure(server: PrivatePostgres, count: int) -> dict[str, object]:
         "tier": tier,
         "rows": rows,
         "rows_per_s": round(rows / first_s),
+        "limit_rows_per_s": LIMIT_ROWS_PER_S,
+        "to_limit": round(rows / first_s / LIMIT_ROWS_PER_S, 2),
         "replay_rows_per_s": round(rows / replay_s),
         "stored": size,
         "duplicates": size - rows,

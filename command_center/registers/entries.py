@@ -14,7 +14,7 @@ import msgspec
 import shapely
 from shapely.geometry import shape
 
-from command_center.access.personal import Sealer, mask_name, mask_phone
+from command_center.access.personal import Sealer, Unsealable, mask_name, mask_phone
 from command_center.errors import Invalid
 from command_center.registers.kinds import Kind
 from command_center.registers.targets import Field
@@ -183,17 +183,17 @@ def _unmasked(fields: Sequence[Field], raw: Mapping[str, Any], old: Mapping[str,
     return found
 
 
-def masked_journal(
-    kind: Kind, entry_id: str, document: Mapping[str, Any] | None, sealer: Sealer, *, clear: bool
-) -> Any:
-    """A journalled before or after as its reader may see it."""
+def masked_journal(kind: Kind, entry_id: str, document: Mapping[str, Any] | None, sealer: Sealer) -> Any:
+    """A journalled before or after, personal values masked; one that no key opens any more is hidden."""
     if document is None:
         return None
     values = {k.removeprefix("values."): v for k, v in document.items() if k.startswith("values.")}
 
     def shown(field: Field, text: str, place: str) -> str:
-        plain = sealer.unseal(text, place)
-        return plain if clear else masked(field, plain)
+        try:
+            return masked(field, sealer.unseal(text, place))
+        except Unsealable:
+            return HIDDEN
 
     opened = _walk(kind.fields, values, f"{kind.kind}/{entry_id}", shown)
     rest = {k: v for k, v in document.items() if not k.startswith("values.")}

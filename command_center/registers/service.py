@@ -187,7 +187,7 @@ class EntryRegister:
         return shown, str(found[-1].seq) if len(found) == limit else None
 
     def _shown(self, kind: Kind, line: JournalEntry, document: dict[str, Any] | None) -> Any:
-        return masked_journal(kind, line.entity_id, document, self.engine.sealer, clear=False)
+        return masked_journal(kind, line.entity_id, document, self.engine.sealer)
 
     # --- writing
 
