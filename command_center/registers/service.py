@@ -35,7 +35,7 @@ from command_center.registers.kinds import DEVICE_KINDS, Kind, load_kinds
 from command_center.registers.ports import EntryQuery, Statement
 from command_center.registers.statements import sign, today
 from command_center.registers.values import Wrong
-from command_center.registers.writing import By, Engine, WrongValues, journal_name
+from command_center.registers.writing import Areas, By, Engine, WrongValues, journal_name
 from command_center.work import Env, Work, working
 from gis.areas import AreaIndex, AreaNode, level_of
 
@@ -74,9 +74,10 @@ class EntryRegister:
         sealer: Sealer,
         kinds: Mapping[str, Kind] | None = None,
         season: Sequence[seasons.Season] | None = None,
+        areas: Areas | None = None,
     ) -> None:
         self.store, self.env, self.emit = store, env, emit
-        self.engine = Engine(kinds=kinds or load_kinds(), sealer=sealer, registry=env.registry)
+        self.engine = Engine(kinds=kinds or load_kinds(), sealer=sealer, registry=env.registry, areas=areas or Areas())
         self._seasons = seasons.load_seasons() if season is None else season
 
     # --- reading

@@ -45,7 +45,7 @@ MAY = {
     Action.VERIFY_ENTRY: {"duty1", "leader1"},  # and registrar
     Action.SIGN_STATEMENT: {"leader1"},  # and registrar
     Action.READ_PERSONAL: {"duty1", "leader1"},  # and registrar
-    # devices: credentials and care
+    # Devices have credentials, and are cared for.
     Action.DEVICE_CREDENTIALS: {"admin", "vendor1"},
     Action.READ_CARE: {"duty1", "leader1", "analyst1", "admin", "vendor1"},
     Action.CALIBRATE: {"admin", "vendor1"},
