@@ -27,6 +27,18 @@ MAY = {
     Action.USERS: {"admin"},
     Action.REGISTER_DEVICE: {"admin", "vendor1"},
     Action.READ_ALARMS: {"duty1", "leader1", "unit-1", "analyst1", "admin"},
+    # what is done with and for devices
+    Action.DEVICE_CREDENTIALS: {"admin", "vendor1"},
+    Action.READ_CARE: {"duty1", "leader1", "analyst1", "admin", "vendor1"},
+    Action.CALIBRATE: {"admin", "vendor1"},
+    Action.OPEN_TICKET: {"duty1", "leader1", "admin", "vendor1"},
+    Action.ANSWER_TICKET: {"admin", "vendor1"},
+    Action.DECIDE_TICKET: {"duty1", "leader1", "admin"},
+    Action.MAINTENANCE: {"leader1", "admin"},
+    Action.FILL_ACCEPTANCE: {"admin", "vendor1"},
+    Action.ACCEPT_FOR_VENDOR: {"vendor1"},
+    Action.ACCEPT_FOR_CITY: {"leader1", "admin"},
+    Action.READ_RATES: {"duty1", "leader1", "analyst1", "admin", "vendor1"},
 }
 
 
