@@ -40,7 +40,7 @@ MAY = {
     Action.READ_RULES: {"leader1", "analyst1", "admin"},
     Action.REGISTER_DEVICE: {"admin", "vendor1"},
     Action.READ_ALARMS: {"duty1", "leader1", "unit-1", "analyst1", "admin"},
-    Action.READ_REGISTERS: {"duty1", "leader1", "unit-1", "analyst1", "admin"},  # and registrar, auditor
+    Action.READ_REGISTERS: {"duty1", "leader1", "unit-1", "analyst1", "admin", "auditor"},  # and registrar
     Action.WRITE_REGISTERS: {"admin"},  # and registrar
     Action.VERIFY_ENTRY: {"duty1", "leader1"},  # and registrar
     Action.SIGN_STATEMENT: {"leader1"},  # and registrar
