@@ -32,6 +32,7 @@ from command_center.api.sessions import Sessions
 from command_center.device_register import RegisterService
 from command_center.machines import RequestState
 from command_center.model import Actor, Role, User
+from command_center.ports import Tx
 from command_center.records import Request, UserRecord
 from command_center.users import UserService
 from devices.registry import Device, Registry, RegistryData
@@ -69,6 +70,10 @@ class CheckedRegisters(FakeRegisters):
         return await self._service.save_devices(actor, found, reason=reason), {}
 
 
+async def _in_the_area(tx: Tx, lon: float, lat: float) -> str:
+    return AREA
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessWorld:
     app: FastAPI
@@ -89,7 +94,7 @@ def me(role: Role, scope: Scope = Scope()) -> User:
 
 
 async def access_world(tenant_kind: str = "real") -> AccessWorld:
-    world = make_world(MemoryStore(), area_of=lambda lon, lat: AREA)
+    world = make_world(MemoryStore(), area_of=_in_the_area)
     clock, store = world.clock, world.store
     data = _devices()
     live, register = Registry.from_data(data), FakeRegister(data)

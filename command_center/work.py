@@ -33,7 +33,7 @@ TURN_WAIT_S = 8.0  # longer than one attempt to reach a database that is away; t
 CHINA = timedelta(hours=8)  # incident numbers carry the date of the city's wall clock
 
 
-def _nowhere(lon: float, lat: float) -> str:
+async def nowhere(tx: Tx, lon: float, lat: float) -> str:
     return ""
 
 
@@ -51,7 +51,7 @@ class Env:
     live_depth: LiveDepth | None = None
     outbox: Outbox | None = None  # None: nobody outside is told anything (a tenant that is being filled)
     live_alarm: LiveAlarm | None = None  # what the picture shows: acknowledging within an area needs no database
-    area_of: AreaOf = _nowhere  # which area a point lies in; "" where nobody knows
+    area_of: AreaOf = nowhere  # which area a point lies in; "" where nobody knows
     order: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)  # one writer at a time
 
 

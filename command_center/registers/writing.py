@@ -69,6 +69,10 @@ class Areas:
             self._index, self._stamp = AreaIndex(drawn), stamp
         return self._index
 
+    async def code_at(self, tx: Tx, lon: float, lat: float) -> str:
+        """The deepest registered area that contains a point, "" outside all of them: a `command_center.ports.AreaOf`."""
+        return (await self.index(tx)).deepest([lon], [lat])[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:

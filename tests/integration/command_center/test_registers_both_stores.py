@@ -13,6 +13,7 @@ import pytest
 from citybrain_testing.command import ADMIN, DUTY1, LEADER, START_US, make_world, responder
 from citybrain_testing.command_store import command_store
 from citybrain_testing.registers import EAST, PEOPLE, REGISTRAR, SEALER, a_register, draft, filled, put, row
+from command_center.access.personal import Unsealable
 from command_center.access.scope import Scope
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.model import Actor, Role
@@ -713,5 +714,24 @@ def test_what_was_removed_while_a_sheet_was_judged_is_a_conflict(run: Run) -> No
         with pytest.raises(Conflict, match="k3"):
             await write()
         assert (await r.entries(REGISTRAR, "dyke")).total == 0
+
+    run(story)
+
+
+def test_one_value_that_no_key_opens_hides_itself_and_not_the_list(run: Run) -> None:
+    async def story(r: EntryRegister) -> None:
+        async with r.store.write() as tx:
+            stored = await tx.register_entry("contact", "k2")
+            other = await tx.register_entry("contact", "k1")
+            assert stored is not None
+            assert other is not None
+            copied = replace(stored, rev=2, values={**stored.values, "phone": other.values["phone"]})
+            row = EntryRow(entry=copied, organisation="org-water", search="k2")
+            assert await tx.update_register_entries([row]) == 1
+        page = await r.entries(DUTY1, "contact")
+        assert [e.values["phone"] for e in page.items] == ["138****0001", "****", "138****0003"]
+        assert "cannot be opened" in page.items[1].warnings[0].en
+        with pytest.raises(Unsealable):
+            await r.get(DUTY1, "contact", "k2", clear=True)
 
     run(story)

@@ -40,11 +40,23 @@ MAY = {
     Action.READ_RULES: {"leader1", "analyst1", "admin"},
     Action.REGISTER_DEVICE: {"admin", "vendor1"},
     Action.READ_ALARMS: {"duty1", "leader1", "unit-1", "analyst1", "admin"},
-    Action.READ_REGISTERS: {"duty1", "leader1", "unit-1", "analyst1", "admin"},  # and registrar, auditor
+    Action.READ_REGISTERS: {"duty1", "leader1", "unit-1", "analyst1", "admin", "auditor"},  # and registrar
     Action.WRITE_REGISTERS: {"admin"},  # and registrar
     Action.VERIFY_ENTRY: {"duty1", "leader1"},  # and registrar
     Action.SIGN_STATEMENT: {"leader1"},  # and registrar
     Action.READ_PERSONAL: {"duty1", "leader1"},  # and registrar
+    # Devices have credentials, and are cared for.
+    Action.DEVICE_CREDENTIALS: {"admin", "vendor1"},
+    Action.READ_CARE: {"duty1", "leader1", "analyst1", "admin", "vendor1"},
+    Action.CALIBRATE: {"admin", "vendor1"},
+    Action.OPEN_TICKET: {"duty1", "leader1", "admin", "vendor1"},
+    Action.ANSWER_TICKET: {"admin", "vendor1"},
+    Action.DECIDE_TICKET: {"duty1", "leader1", "admin"},
+    Action.MAINTENANCE: {"leader1", "admin"},
+    Action.FILL_ACCEPTANCE: {"admin", "vendor1"},
+    Action.ACCEPT_FOR_VENDOR: {"vendor1"},
+    Action.ACCEPT_FOR_CITY: {"leader1", "admin"},
+    Action.READ_RATES: {"duty1", "leader1", "analyst1", "admin", "vendor1"},
 }
 
 
