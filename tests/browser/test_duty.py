@@ -68,6 +68,19 @@ class Desk:
     def click(self, testid: str) -> None:
         self.page.get_by_test_id(testid).click()
 
+    def press(self, testid: str) -> None:
+        """Press a button that goes away when it is done; again when a busy server said to come back later (503)."""
+        button = self.page.get_by_test_id(testid)
+        for attempts_left in reversed(range(5)):
+            button.click()
+            try:
+                expect(button).to_have_count(0, timeout=ACT_MS / 2)
+            except AssertionError:
+                if not attempts_left:
+                    raise
+            else:
+                return
+
     def fill(self, testid: str, text: str) -> None:
         self.page.get_by_test_id(testid).fill(text)
 
@@ -149,7 +162,7 @@ def test_a_leader_adds_a_shift_and_the_grid_shows_it(leader: Desk) -> None:
     leader.choose("shift-person", "duty2")
     _hours(leader)
     leader.picture("duty-shift-1920x1080.png")
-    leader.click("shift-save")
+    leader.press("shift-save")
     expect(leader.page.get_by_test_id("shift-dialog")).to_have_count(0, timeout=ACT_MS)
     chiefs = leader.page.locator('tr[data-post="duty_chief"] [data-username="duty2"]')
     expect(chiefs.first).to_be_visible(timeout=ACT_MS)
@@ -163,7 +176,7 @@ def test_somebody_without_an_account_is_called_by_his_telephone_which_the_board_
     leader.fill("shift-name", EXPERT)
     leader.fill("shift-phone", "13805761234")
     _hours(leader)
-    leader.click("shift-save")
+    leader.press("shift-save")
     expect(leader.page.locator('tr[data-post="tech"]', has_text=EXPERT)).to_be_visible(timeout=ACT_MS)
     goes.page.reload()
     called = goes.page.get_by_test_id("on-duty-tech")
@@ -187,10 +200,10 @@ def test_the_officer_who_goes_drafts_and_signs_first(goes: Desk) -> None:
     goes.choose("draft-to", "duty2")
     goes.fill("draft-remarks", "滨江路下穿积水，正在抽排。")
     goes.picture("duty-draft-1366x768.png")
-    goes.click("draft-submit")
+    goes.press("draft-submit")
     sheet = goes.page.get_by_test_id("handover-sheet")
     expect(sheet).to_have_attribute("data-state", "DRAFT", timeout=ACT_MS)
-    goes.click("sign")
+    goes.press("sign")
     expect(sheet).to_have_attribute("data-state", "SIGNED_OUT", timeout=ACT_MS)
     expect(goes.page.get_by_test_id("sign")).to_have_count(0)  # nobody signs twice
 
@@ -201,7 +214,7 @@ def test_the_officer_who_comes_signs_with_a_login_of_his_own(comes: Desk) -> Non
     sheet = comes.page.get_by_test_id("handover-sheet")
     expect(sheet).to_have_attribute("data-state", "SIGNED_OUT", timeout=ACT_MS)
     expect(sheet).to_contain_text("滨江路下穿积水，正在抽排。")
-    comes.click("sign")
+    comes.press("sign")
     expect(sheet).to_have_attribute("data-state", "SIGNED_IN", timeout=ACT_MS)
     for side in ("out", "in"):
         expect(comes.page.get_by_test_id(f"signature-{side}")).to_have_attribute("data-signed", "true")
@@ -227,22 +240,22 @@ def test_an_instruction_is_signed_for_reported_checked_and_closed(leader: Desk, 
     leader.click("issue-instruction")
     leader.fill("order-text", ORDER)
     leader.choose("order-to", "duty2")
-    leader.click("order-issue")
+    leader.press("order-issue")
     sheet = leader.page.get_by_test_id("instruction-sheet")
     expect(sheet).to_contain_text(ORDER, timeout=ACT_MS)
     number = str(sheet.get_attribute("data-instruction"))
     comes.page.goto(f"{comes.system.base_url}/duty#/instructions/{number}")
     mine = comes.page.get_by_test_id("addressee-1")
-    comes.click("step-receive-1")
+    comes.press("step-receive-1")
     expect(mine).to_have_attribute("data-state", "RECEIVED", timeout=ACT_MS)
     comes.click("step-report-1")
     comes.fill("reason", "已巡查一遍，无险情。")
-    comes.click("reason-submit")
+    comes.press("reason-submit")
     expect(mine).to_have_attribute("data-state", "REPORTED", timeout=ACT_MS)
     expect(comes.page.get_by_test_id("step-check-1")).to_have_count(0)  # nobody checks his own report
     comes.picture("duty-instruction-1366x768.png")
-    leader.click("step-check-1")
-    leader.click("step-close-1")
+    leader.press("step-check-1")
+    leader.press("step-close-1")
     expect(sheet).to_have_attribute("data-state", "CLOSED", timeout=ACT_MS)
     leader.picture("duty-instruction-1920x1080.png")
 
