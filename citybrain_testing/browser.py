@@ -21,8 +21,8 @@ TOO_WIDE = "document.documentElement.scrollWidth - innerWidth"
 
 @dataclass(kw_only=True)
 class Window:
-    """`allowed`: statuses of answers that the test calls for on purpose; the browser notes each as an error. 401 is always one:
-    the first answer without a login.
+    """`allowed`: statuses of answers that the test calls for on purpose; the browser notes each as an error. Two always are:
+    401, the first answer without a login, and 503, a busy server that says to come back later (`press` does).
     """
 
     page: Page
@@ -39,7 +39,7 @@ class Window:
 
     def _console(self, message: object) -> None:
         kind, text = getattr(message, "type", ""), getattr(message, "text", "")
-        statuses = "|".join(map(str, (401, *self.allowed)))
+        statuses = "|".join(map(str, (401, 503, *self.allowed)))
         by_design = re.search(rf"status of ({statuses})", text)
         if (kind == "error" and not by_design) or "Content Security Policy" in text:
             where = getattr(message, "location", {}).get("url", "")
@@ -73,6 +73,19 @@ class Window:
 
     def click(self, testid: str) -> None:
         self.page.get_by_test_id(testid).click()
+
+    def press(self, testid: str) -> None:
+        """Press a button that goes away when it is done; again when a busy server said to come back later (503)."""
+        button = self.page.get_by_test_id(testid)
+        for attempts_left in reversed(range(5)):
+            button.click()
+            try:
+                expect(button).to_have_count(0, timeout=ACT_MS / 2)
+            except AssertionError:
+                if not attempts_left:
+                    raise
+            else:
+                return
 
     def fill(self, testid: str, text: str) -> None:
         self.page.get_by_test_id(testid).fill(text)
