@@ -72,6 +72,7 @@ def test_a_threshold_is_changed_by_two_persons_each_with_his_own_login() -> None
     async def work(desk: Desk) -> None:
         proposed = await desk.propose()
         assert (proposed.state, proposed.before, desk.threshold()) == (ApprovalState.PENDING, {}, {})
+        assert proposed.title_zh.endswith("阈值变更（河道水位）")
         with pytest.raises(Forbidden, match="two persons"):
             await desk.approvals.decide(LEADER, proposed.approval_id, approve=True)
         done = await desk.approvals.decide(LEADER2, proposed.approval_id, approve=True, comment="同意")
