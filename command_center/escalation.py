@@ -142,7 +142,7 @@ async def _ring(work: Work, condition: Condition, side: AlarmSide, step: int, pe
     state = EscalationState(
         step=step, to=person_of(person), to_name=person.name, due_us=due_us, post=person.post, phone=person.phone
     )
-    await tell_called(work, condition, state, rev=side.rev + 1)
+    await tell_called(work, condition, state, rev=side.rev + 1, shift_id=person.shift_id)
     return replace(side, rev=side.rev + 1, escalation=state)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from command_center.duty.machines import HANDOVER, INSTRUCTION
 from command_center.machines import INCIDENT, TASK, UNIT, Machine
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +59,16 @@ def test_a_screen_uses_the_glossarys_word(key: str, word: str) -> None:
     assert word in GLOSSARY
 
 
-@pytest.mark.parametrize(("machine", "prefix"), [(TASK, "taskState"), (INCIDENT, "incidentState"), (UNIT, "unit")])
+@pytest.mark.parametrize(
+    ("machine", "prefix"),
+    [
+        (TASK, "taskState"),
+        (INCIDENT, "incidentState"),
+        (UNIT, "unit"),
+        (HANDOVER, "handoverState"),
+        (INSTRUCTION, "orderState"),
+    ],
+)
 def test_a_state_has_one_name_on_screens_and_in_messages(machine: Machine[Any], prefix: str) -> None:
     assert {state.value: word for state, word in machine.zh.items()} == {
         state.value: ZH[f"{prefix}.{state.value}"] for state in machine.zh

@@ -13,8 +13,7 @@ from citybrain_testing.registers import REGISTRAR
 from command_center.registers.checks import Draft
 from command_center.registers.plants import control_room
 from command_center.registers.service import EntryRegister
-from runtime.sealing import sealer_of
-from runtime.secrets import service_secrets
+from runtime.secrets import sealer_of, service_secrets
 from runtime.seed import seed_registers
 from simulators.district import generate
 from storage.command import PostgresStore

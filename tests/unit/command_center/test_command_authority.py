@@ -12,7 +12,6 @@ from command_center.model import SYSTEM, Actor, Role
 VENDOR = Actor(username="vendor1", roles=frozenset({Role.VENDOR}), vendor="acme")
 ANALYST = Actor(username="analyst1", roles=frozenset({Role.ANALYST}))
 MET = Actor(username="met", roles=frozenset({Role.MET}))
-AUDITOR = Actor(username="auditor1", roles=frozenset({Role.AUDITOR}))
 SECURITY = Actor(username="security", roles=frozenset({Role.SECURITY}))
 AUDITOR = Actor(username="auditor", roles=frozenset({Role.AUDITOR}))
 NOBODY = Actor(username="nobody")
@@ -106,10 +105,8 @@ def test_what_may_happen_by_itself_is_what_the_design_says() -> None:
 
 
 CLERK = Actor(username="clerk1", roles=frozenset({Role.REGISTRAR}))
-AUDITOR = Actor(username="auditor1", roles=frozenset({Role.AUDITOR}))
-SECURITY = Actor(username="security1", roles=frozenset({Role.SECURITY}))
 MAY_ON_DUTY = {
-    Action.READ_DUTY: {"duty1", "leader1", "analyst1", "admin", "clerk1", "auditor1"},
+    Action.READ_DUTY: {"duty1", "leader1", "analyst1", "admin", "clerk1", "auditor"},
     Action.READ_DUTY_PHONE: {"duty1", "leader1"},
     Action.PLAN_DUTY: {"leader1", "admin", "clerk1"},
     Action.HAND_OVER: {"duty1", "leader1"},

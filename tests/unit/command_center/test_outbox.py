@@ -11,7 +11,10 @@ import msgspec
 import pytest
 
 from citybrain_testing.command import DUTY1, START_US, World, make_world, river, underpass, with_team
+from citybrain_testing.duty import CLERK, HOUR_US
 from command_center.access.personal import Sealer
+from command_center.duty.service import DutyService
+from command_center.duty.shifts import ShiftDraft
 from command_center.errors import IllegalTransition
 from command_center.model import Role, User
 from command_center.outbox import (
@@ -92,6 +95,23 @@ def test_every_wish_that_the_table_does_not_name_is_refused() -> None:
         else:
             with pytest.raises(IllegalTransition):
                 advance(current, happened, 1)
+
+
+def test_somebody_without_an_account_is_called_by_the_number_of_his_shift() -> None:
+    async def story(world: World, store: MemoryStore) -> None:
+        duty = DutyService(store, world.env, lambda change: None, SEALER)
+        shift = ShiftDraft(
+            post="duty_officer", name="王工", phone="13912345678", from_us=START_US - HOUR_US, to_us=START_US + HOUR_US
+        )
+        await duty.add_shift(CLERK, shift, "值班表")
+        await world.happen(river(), Kind.RAISED, "orange", 4.6)
+        sink = Collector()
+        assert await sender(world, store, sink).step() == 1
+        [(message, to)] = sink.got
+        assert (to.username, to.name, to.phone) == ("王工", "王工", "13912345678")
+        assert "13912345678" not in repr(message)
+
+    run(story)
 
 
 def test_who_is_called_about_an_alarm_gets_a_message_in_the_same_transaction() -> None:
