@@ -246,7 +246,10 @@ def test_a_place_is_put_on_the_map_by_a_click(clerk: Office) -> None:
     clerk.click("reason-submit")
     expect(clerk.page.get_by_test_id("failure")).to_be_visible()  # no removal without a reason
     clerk.fill("reason", "误登记")
-    clerk.click("reason-submit")
+    clerk.press("reason-submit")
+    expect(clerk.page.get_by_test_id("detail")).to_have_count(
+        0, timeout=ACT_MS
+    )  # done: the list is back, and its search is empty
     clerk.loaded()
     clerk.fill("search", str(entry))
     expect(clerk.page.locator("[data-row]")).to_have_count(0, timeout=ACT_MS)

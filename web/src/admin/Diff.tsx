@@ -2,7 +2,12 @@
 
 import { t } from "../core/i18n";
 import { diffOf, differing } from "./diff";
-import { stepWord } from "./words";
+import { machineTime, stepWord } from "./words";
+
+/** Microseconds as a time that people read; everything else as it stands. */
+function told(path: readonly string[], text: string): string {
+  return path.at(-1)?.endsWith("_us") === true && /^\d{13,}$/.test(text) ? machineTime(Number(text)) : text;
+}
 
 export function Diff({ before, after, past = false }: { before: unknown; after: unknown; past?: boolean }) {
   const { lines, same } = differing(diffOf(before, after));
@@ -22,8 +27,8 @@ export function Diff({ before, after, past = false }: { before: unknown; after: 
             <th scope="row" title={line.path.join(".")}>
               {line.path.length === 0 ? t("admin.whole") : line.path.map(stepWord).join(" · ")}
             </th>
-            <td class="was">{line.before || "—"}</td>
-            <td class="will">{line.after || "—"}</td>
+            <td class="was">{told(line.path, line.before) || "—"}</td>
+            <td class="will">{told(line.path, line.after) || "—"}</td>
           </tr>
         ))}
       </tbody>
