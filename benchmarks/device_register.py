@@ -102,6 +102,7 @@ def _measure(system: System, devices: int, rng: random.Random) -> dict[str, Any]
         result["sample_connected"], result["connect_ms_p50"] = _connect_all(system, sample, words)
         result |= _revoke(system, admin, sample[0], words)
         result |= _pages(admin)
+        result |= _hook(system, sample[1:], words)
         result["memory_mb"] = _memory_mb(system)
         result |= _restart(system, sample[1], words)
     limit_s = LIMIT_IMPORT_S * devices / FULL
@@ -214,6 +215,20 @@ def _pages(admin: httpx.Client) -> dict[str, Any]:
         times.append(time.monotonic() - began)
         cursor = answer["next"] or ""
     return {"page_ms": {"p50": _ms(statistics.median(times)), "max": _ms(max(times))}}
+
+
+def _hook(system: System, sample: list[str], words: dict[str, str]) -> dict[str, Any]:
+    """Another broker's question, one after the other over one connection."""
+    secret = json.loads((system.data_dir / "secrets" / "secrets.json").read_text())["broker_hook"]
+    times = []
+    with httpx.Client(base_url=system.base_url, headers={"Authorization": f"Bearer {secret}"}) as broker:
+        for device_id in sample:
+            began = time.monotonic()
+            ask = {"username": device_id, "password": words[device_id]}
+            answer = broker.post("/api/v1/broker/auth", json=ask).json()
+            times.append(time.monotonic() - began)
+            assert answer == {"result": "allow"}, answer
+    return {"hook_ms": {"p50": _ms(statistics.median(times)), "max": _ms(max(times))}}
 
 
 def _restart(system: System, device_id: str, words: dict[str, str]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import time
 import numpy as np
 import structlog
 
+from benchmarks.processes import cpu_seconds, difference
 from citybrain_testing.servers import PrivatePostgres, private_postgres
 from citybrain_testing.storing import T0_US, MemoryLog, StillClock
 from devices.models import load_models
@@ -80,10 +81,12 @@ async def measure(server: PrivatePostgres, devices: int) -> dict[str, object]:
         log = day(devices, [s.datastream for s in written.datastreams])
         await StoreService(database, log, StillClock(), retention_s=YEAR_S).drain(log.head())
         times = []
+        used = cpu_seconds({"database": server.pid})
         for _ in range(RUNS):
             began = time.perf_counter()
             rates = await RateStore(database).vendor_rates(T0_US, T0_US + MINUTES * MINUTE_US, vendor="", areas=())
             times.append(time.perf_counter() - began)
+        cpu_s = difference(used, cpu_seconds({"database": server.pid}))["database"] / RUNS
         tier = await database.tier()
     return {
         "tier": tier,
@@ -93,6 +96,7 @@ async def measure(server: PrivatePostgres, devices: int) -> dict[str, object]:
         "reporting_rate": rates[0].reporting_rate,
         "online_rate": rates[0].online_rate,
         "query_s": {"p50": round(statistics.median(times), 2), "max": round(max(times), 2)},
+        "query_cpu_s": round(cpu_s, 2),
         "load_1min": round(os.getloadavg()[0], 1),
     }
 

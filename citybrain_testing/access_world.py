@@ -31,7 +31,7 @@ from command_center.access.policy import AccessPolicy, load_policy
 from command_center.access.records import SecondFactor
 from command_center.access.scope import Scope
 from command_center.access.thresholds import ThresholdChange
-from command_center.api.app import build_app
+from command_center.api.app import build_app, furnish
 from command_center.api.sessions import Sessions
 from command_center.audit import AuditService
 from command_center.device_access import DeviceAccess
@@ -44,6 +44,7 @@ from command_center.duty.service import DutyService
 from command_center.duty.shifts import ShiftDraft
 from command_center.machines import RequestState
 from command_center.model import Actor, Role, User
+from command_center.ports import Tx
 from command_center.records import Request, UserRecord
 from command_center.registers.addresses import AddressService, FixedPlaces
 from command_center.registers.exports import ExportService
@@ -111,6 +112,10 @@ class Rooms:
     addresses: AddressService
 
 
+async def _in_the_area(tx: Tx, lon: float, lat: float) -> str:
+    return AREA
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessWorld:
     app: FastAPI
@@ -131,8 +136,10 @@ def me(role: Role, scope: Scope = Scope()) -> User:
     return User(username="me", name="某人", roles=[role], unit_id="unit-mine", vendor="acme", scope=scope)
 
 
-async def access_world(tenant_kind: str = "real") -> AccessWorld:
-    world = make_world(MemoryStore(), area_of=lambda lon, lat: AREA)
+async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = None) -> AccessWorld:
+    """`doors`: an application to stand behind, in place of a new one; its last world is gone then. Building the routes takes
+    longer than a walk through them."""
+    world = make_world(MemoryStore(), area_of=_in_the_area)
     clock, store, env, emit = world.clock, world.store, world.env, world.changes.append
     data = _devices()
     live = env.registry
@@ -196,8 +203,10 @@ async def access_world(tenant_kind: str = "real") -> AccessWorld:
         ),
         addresses=rooms.addresses,
     )
+    if doors is not None:
+        furnish(doors, deps)
     return AccessWorld(
-        app=build_app(deps),
+        app=doors or build_app(deps),
         world=world,
         sessions=sessions,
         users=users,

@@ -19,7 +19,7 @@ from command_center.plans import load_plans
 from command_center.ports import AreaOf, LiveDepth, Store
 from command_center.service import CommandCenter
 from command_center.timers import TimerService
-from command_center.work import Env
+from command_center.work import Env, nowhere
 from devices.clock import ClockKind
 from devices.registry import Datastream, Device, Registry, RegistryData
 from gis.features import Feature
@@ -284,7 +284,7 @@ def make_world(
     live_depth: LiveDepth | None = None,
     emit: Callable[[Change], None] | None = None,
     outbox: Outbox | None = None,
-    area_of: AreaOf = lambda lon, lat: "",
+    area_of: AreaOf = nowhere,
 ) -> World:
     clock = clock or SteppedClock()
     log = log or MemoryLog(clock)

@@ -44,7 +44,7 @@ async def close_by_hand(
     if minutes is not None and not minutes > 0:
         raise Invalid(f"minutes: {minutes} is not above 0")
     lon, lat = _where(work.env, edges)
-    area = work.env.area_of(lon, lat)
+    area = await work.env.area_of(work.tx, lon, lat)
     require(work.actor, Action.CLOSE_ROAD, area=area)
     number = await work.tx.next_number("closure")
     closure = Closure(

@@ -60,6 +60,12 @@ class DeviceTarget:
                 found[device_id] = self._row(device)
         return found
 
+    async def rows(self, actor: Actor, clear: bool = False) -> list[Row]:
+        """Every device that the actor may register, for an export; a device has nothing personal. Raises Forbidden."""
+        require(actor, Action.REGISTER_DEVICE)
+        devices = (self._registry.devices[device_id] for device_id in self._registry.ordered())
+        return [self._row(device) for device in devices if self._is_mine(actor, device)]
+
     async def check(self, actor: Actor, rows: Sequence[Row]) -> Sequence[Problem]:
         """Everything that the register would refuse, by row and column. Raises Forbidden."""
         require(actor, Action.REGISTER_DEVICE)

@@ -6,7 +6,7 @@ A method that cannot reach the database raises `Unavailable`; the caller may try
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -56,8 +56,8 @@ LiveDepth = Callable[[str], tuple[float, int, int] | None]
 LiveAlarm = Callable[[str], tuple[str, str] | None]
 """alarm id -> (area, hazard) of an alarm that is on the screens, or None."""
 
-AreaOf = Callable[[float, float], str]
-"""lon, lat (WGS 84 degrees) -> administrative code of the smallest registered area, "" outside all of them."""
+AreaOf = Callable[["Tx", float, float], Awaitable[str]]
+"""Transaction, lon, lat (WGS 84 degrees) -> administrative code of the smallest registered area, "" outside all of them."""
 
 
 class Tx(RegisterTx, AccessTx, DeviceAccessTx, JournalTx, ImportTx, DutyRows, CareTx, OutboxTx, Protocol):

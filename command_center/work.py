@@ -33,7 +33,7 @@ TURN_WAIT_S = 8.0  # longer than one attempt to reach a database that is away; t
 CHINA = timedelta(hours=8)  # incident numbers carry the date of the city's wall clock
 
 
-def _nowhere(lon: float, lat: float) -> str:
+async def nowhere(tx: Tx, lon: float, lat: float) -> str:
     return ""
 
 
@@ -51,7 +51,7 @@ class Env:
     live_depth: LiveDepth | None = None
     outbox: Outbox | None = None  # None: nobody outside is told anything (a tenant that is being filled)
     live_alarm: LiveAlarm | None = None  # what the picture shows: acknowledging within an area needs no database
-    area_of: AreaOf = _nowhere  # which area a point lies in; "" where nobody knows
+    area_of: AreaOf = nowhere  # which area a point lies in; "" where nobody knows
     order: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)  # one writer at a time
 
 
@@ -72,24 +72,8 @@ class Work:
     async def journal(
         self, entity: str, entity_id: str, action: str, before: object, after: object, reason: str = ""
     ) -> None:
-        await self.tx.add_journal(self.line(entity, entity_id, action, before, after, reason))
-
-    def line(
-        self, entity: str, entity_id: str, action: str, before: object, after: object, reason: str = ""
-    ) -> JournalEntry:
-        """A line of the journal that is not written yet: `tx.add_journals` takes many at once."""
-        return JournalEntry(
-            seq=0,
-            at_us=self.at_us,
-            machine_us=self.machine_us,
-            actor=self.actor.username,
-            on_behalf_of=self.actor.on_behalf_of,
-            entity=entity,
-            entity_id=entity_id,
-            action=action,
-            before=_plain(before),
-            after=_plain(after),
-            reason=reason,
+        await self.tx.add_journal(
+            journal_line(self.actor, self.at_us, self.machine_us, entity, entity_id, action, before, after, reason)
         )
 
     async def event(self, channel: str, kind: str, identifier: str, rev: int, data: object) -> None:
@@ -171,6 +155,33 @@ async def _turn(order: asyncio.Lock) -> AsyncIterator[None]:
         yield
     finally:
         order.release()
+
+
+def journal_line(
+    actor: Actor,
+    at_us: int,
+    machine_us: int,
+    entity: str,
+    entity_id: str,
+    action: str,
+    before: object,
+    after: object,
+    reason: str = "",
+) -> JournalEntry:
+    """A line of the journal that is not written yet: `tx.add_journals` takes many at once."""
+    return JournalEntry(
+        seq=0,
+        at_us=at_us,
+        machine_us=machine_us,
+        actor=actor.username,
+        on_behalf_of=actor.on_behalf_of,
+        entity=entity,
+        entity_id=entity_id,
+        action=action,
+        before=_plain(before),
+        after=_plain(after),
+        reason=reason,
+    )
 
 
 def city_date(at_us: int) -> str:

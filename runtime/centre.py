@@ -11,9 +11,9 @@ from command_center.model import Change
 from command_center.outbox import Outbox
 from command_center.places import Places
 from command_center.plans import load_plans
-from command_center.ports import LiveAlarm, LiveDepth
+from command_center.ports import AreaOf, LiveAlarm, LiveDepth
 from command_center.service import CommandCenter
-from command_center.work import Env
+from command_center.work import Env, nowhere
 from devices.clock import Clock
 from devices.registry import Registry
 from gis.features import Feature
@@ -61,6 +61,7 @@ def build_env(
     live_depth: LiveDepth | None = None,
     outbox: Outbox | None = None,
     live_alarm: LiveAlarm | None = None,
+    area_of: AreaOf = nowhere,
 ) -> Env:
     roads = layers.get(ROADS, [])
     return Env(
@@ -74,6 +75,7 @@ def build_env(
         live_depth=live_depth,
         outbox=outbox,
         live_alarm=live_alarm,
+        area_of=area_of,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -179,15 +180,17 @@ async def dead_letters(request: Request, device: str = "", limit: Limit = 100, c
 
 
 def instant(name: str, text: str) -> int:
-    if text.lstrip("-").isdigit():
+    if re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
     try:
         value = datetime.fromisoformat(text)
-    except ValueError as error:
+        if value.utcoffset() is not None:
+            value = value.astimezone(UTC)  # overflows at either end of time
+    except (ValueError, OverflowError) as error:
         raise Invalid(f"{name} {text!r} is neither ISO 8601 nor microseconds") from error
     if value.utcoffset() is None:
         raise Invalid(f"{name} {text!r} must carry a zone, as in 2019-08-09T12:00:00Z")
-    return microseconds(value.astimezone(UTC))
+    return microseconds(value)
 
 
 def _history(request: Request) -> History:

@@ -43,11 +43,16 @@ def problem_response(
         "type": f"urn:citybrain:problem:{slug}",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": _whole(detail),
     }
     if errors_ is not None:
         body["errors"] = errors_
     return Response(msgspec.json.encode(body), status, dict(headers or {}), "application/problem+json")
+
+
+def _whole(text: str) -> str:
+    """What was sent may hold half a character (a lone surrogate), which no answer can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _validation(_: Request, error: Exception) -> Response:
@@ -60,11 +65,11 @@ def _validation(_: Request, error: Exception) -> Response:
 def _field_error(error: Mapping[str, Any]) -> dict[str, Any]:
     """`{field, expected, got?}`; what was sent is cut short, and never shown for a secret."""
     path = [str(part) for part in error.get("loc", ())]
-    found: dict[str, Any] = {"field": ".".join(path), "expected": str(error.get("msg", ""))}
+    found: dict[str, Any] = {"field": _whole(".".join(path)), "expected": _whole(str(error.get("msg", "")))}
     got = error.get("input")
     simple = got is None or isinstance(got, (str, int, float, bool))
     if simple and not SECRET_FIELDS.intersection(path):
-        found["got"] = got[:ECHO_CHARS] if isinstance(got, str) else got
+        found["got"] = _whole(got[:ECHO_CHARS]) if isinstance(got, str) else got
     return found
 
 

@@ -27,7 +27,10 @@ Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 def _aware(value: datetime) -> datetime:
     if value.utcoffset() is None:
         raise ValueError("time must carry a zone, as in 2019-08-09T12:00:00Z")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("time lies beyond the years 1 to 9999") from error
 
 
 Instant = Annotated[datetime, AfterValidator(_aware)]

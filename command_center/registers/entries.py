@@ -14,7 +14,7 @@ import msgspec
 import shapely
 from shapely.geometry import shape
 
-from command_center.access.personal import Sealer, mask_name, mask_phone
+from command_center.access.personal import Sealer, Unsealable, mask_name, mask_phone
 from command_center.errors import Invalid
 from command_center.registers.kinds import Kind
 from command_center.registers.targets import Field
@@ -137,6 +137,11 @@ def _changed(kind: Kind, entry: Entry, change: Change) -> Entry:
     return msgspec.structs.replace(entry, values=values)
 
 
+def hide(kind: Kind, entry: Entry) -> Entry:
+    """Every personal value as stars, whatever it is: what cannot be opened is not shown."""
+    return _changed(kind, entry, lambda *_: HIDDEN)
+
+
 def masked(field: Field, text: str) -> str:
     """What stands on the screen of who may not read it."""
     if field.type == "phone":
@@ -178,17 +183,17 @@ def _unmasked(fields: Sequence[Field], raw: Mapping[str, Any], old: Mapping[str,
     return found
 
 
-def masked_journal(
-    kind: Kind, entry_id: str, document: Mapping[str, Any] | None, sealer: Sealer, *, clear: bool
-) -> Any:
-    """A journalled before or after as its reader may see it."""
+def masked_journal(kind: Kind, entry_id: str, document: Mapping[str, Any] | None, sealer: Sealer) -> Any:
+    """A journalled before or after, personal values masked; one that no key opens any more is hidden."""
     if document is None:
         return None
     values = {k.removeprefix("values."): v for k, v in document.items() if k.startswith("values.")}
 
     def shown(field: Field, text: str, place: str) -> str:
-        plain = sealer.unseal(text, place)
-        return plain if clear else masked(field, plain)
+        try:
+            return masked(field, sealer.unseal(text, place))
+        except Unsealable:
+            return HIDDEN
 
     opened = _walk(kind.fields, values, f"{kind.kind}/{entry_id}", shown)
     rest = {k: v for k, v in document.items() if not k.startswith("values.")}

@@ -21,6 +21,8 @@ _ID = Field(
     key=ID, zh="编号", en="Id", aliases=["id", "编码", "代码", "序列号", "code", "uuid", "对象编号", "统一编号"]
 )
 _AREA_ID = ["区划代码", "行政区划代码", "area_code", "adcode"]  # the id of an area is its code
+# What one kind's sheets call the id. For the others `设备编号` is a link to a device.
+_IDS_OF = {"device": ["设备编号", "设备编码", "设备id", "device_id"], "unit": ["队伍编号", "力量编号", "unit_id"]}
 POSITION = (
     Field(
         key=LON,
@@ -66,7 +68,8 @@ def all_fields(target: ImportTarget) -> list[Field]:
     """The target's fields and the common columns that it does not name itself; a field that is a table is a sheet of its own."""
     own = list(target.fields)
     taken = {f.key for f in own} | ({ID} if id_field(target) != ID else set())
-    identity = _ID if "area" in taken else msgspec.structs.replace(_ID, aliases=[*_ID.aliases, *_AREA_ID])
+    more = [*_IDS_OF.get(target.kind, []), *([] if "area" in taken else _AREA_ID)]
+    identity = msgspec.structs.replace(_ID, aliases=[*_ID.aliases, *more])
     common = [identity, *(() if target.located == "no" else POSITION)]
     return own + [f for f in common if f.key not in taken]
 

@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import structlog
 from shapely.geometry.base import BaseGeometry
 
 from command_center.access.personal import Sealer
 from command_center.authority import Action, require
-from command_center.errors import Conflict, Invalid, NotFound
+from command_center.errors import Conflict, Invalid, NotFound, Unavailable
 from command_center.model import Actor, Role
 from command_center.ports import Emit, Store
 from command_center.records import Timer
@@ -37,6 +38,7 @@ from gis.formats.files import sniff
 from gis.formats.limited import read_limited
 from gis.formats.sheet import Format, Sheet, text_of
 
+log = structlog.get_logger(__name__)
 replace = msgspec.structs.replace
 
 KEEP_S = 24 * 3600.0
@@ -44,6 +46,7 @@ EXPIRY = "import_expiry"  # kind of the timer
 SHOWN = 2_000  # problems and changes that an answer lists; the counts are of all
 MAX_REASON, MAX_NAME = 2_000, 200
 Read = Callable[[bytes, Format, frozenset[str]], Awaitable[list[Sheet]]]
+OPEN_MOST = 20  # files of one person that wait for a commit: 32 MiB each must not fill a disk
 KEPT_SHEETS = 4  # parsed files kept in memory, so that changing a column does not parse again
 
 
@@ -121,7 +124,7 @@ class ImportService:
         self._store, self._env, self._emit, self._sealer = store, env, emit, sealer
         self.targets = targets
         self._geography, self._read = geography, read
-        self._parsed: OrderedDict[tuple[str, str], list[Sheet]] = OrderedDict()
+        self._parsed: OrderedDict[tuple[str, str, str], list[Sheet]] = OrderedDict()
         self._committing: set[str] = set()
 
     def target(self, kind: str) -> ImportTarget:
@@ -139,7 +142,7 @@ class ImportService:
         await target.current(actor, [])  # who may not write this kind learns it before a minute of parsing
         declared = _crs(crs)
         filename = _file_name(filename)
-        fmt = sniff(content, filename)
+        fmt = await asyncio.to_thread(sniff, content, filename)
         digest = hashlib.sha256(content).hexdigest()
         sheets = await self._sheets(content, digest, fmt, target)
         one = _sheet_named(sheets, sheet) if sheet else best_sheet(sheets, target)
@@ -164,6 +167,7 @@ class ImportService:
         analysis = await self._analyse(actor, job, sheets)
         job = replace(job, counts=analysis.counts(len(one.rows)))
         async with self._working(actor) as work:
+            await _make_room(work, actor.username)
             await work.tx.insert_import(job)
             due_us = await work.person_timer(_timer_id(import_id), EXPIRY, import_id, KEEP_S)
             await work.journal("import", import_id, "dry_run", None, _facts(job))
@@ -247,13 +251,19 @@ class ImportService:
             reason=reason,
             sealed="",
         )
-        async with self._working(actor) as work:
-            if not await work.tx.update_import(over, states=_before(ImportState.COMMITTED)):
-                raise _over(import_id)
-            await work.tx.drop_timer(_timer_id(import_id))
-            await work.journal("import", import_id, "commit", _facts(job), _facts(over), reason)
-        self._parsed.pop((job.sha256, job.kind), None)
+        await self._mark(actor, job, over)
         return done, analysis.wrong
+
+    async def _mark(self, actor: Actor, job: ImportJob, over: ImportJob) -> None:
+        """The rows are written by now, and what is shown once (credentials) must reach its reader: nothing here may refuse."""
+        self._parsed.pop((job.sha256, job.format, job.kind), None)
+        try:
+            async with self._working(actor) as work:
+                await work.tx.update_import(over, states=_before(ImportState.COMMITTED))
+                await work.tx.drop_timer(_timer_id(job.import_id))
+                await work.journal("import", job.import_id, "commit", _facts(job), _facts(over), over.reason)
+        except Unavailable as error:  # it stays a dry run that changes nothing any more, and expires
+            log.warning("import_not_marked", import_id=job.import_id, reason=str(error))
 
     async def imports(self, actor: Actor, limit: int = 50) -> list[ImportJob]:
         """The last ones, without their files: one's own, everybody's for an administrator."""
@@ -276,15 +286,15 @@ class ImportService:
         return job
 
     async def _content(self, job: ImportJob, target: ImportTarget) -> list[Sheet]:
-        known = self._parsed.get((job.sha256, job.kind))
-        if known is not None:
-            self._parsed.move_to_end((job.sha256, job.kind))
-            return known
+        key = (job.sha256, job.format, job.kind)
+        if key in self._parsed:
+            self._parsed.move_to_end(key)
+            return self._parsed[key]
         content = await asyncio.to_thread(self._open, job.import_id, job.sealed)
         return await self._sheets(content, job.sha256, Format(job.format), target)
 
     async def _sheets(self, content: bytes, digest: str, fmt: Format, target: ImportTarget) -> list[Sheet]:
-        key = (digest, target.kind)
+        key = (digest, fmt.value, target.kind)
         if key not in self._parsed:
             found = await self._read(content, fmt, known_headings(target))
             self._parsed[key] = found
@@ -297,8 +307,8 @@ class ImportService:
         target = self.target(job.kind)
         sheet = _sheet_named(sheets, job.sheet)
         plan = await asyncio.to_thread(reading.layout, sheets, sheet, job.columns, target)
-        entry_ids = reading.ids(plan)
-        current = await target.current(actor, sorted({i for i in entry_ids if i}))
+        entry_ids = await asyncio.to_thread(reading.ids, plan)
+        current = await target.current(actor, await asyncio.to_thread(lambda: sorted({i for i in entry_ids if i})))
         raw = await asyncio.to_thread(reading.raw_positions, plan)
         crs = await self._crs_of(plan, job, raw)
         positions = await asyncio.to_thread(reading.turn, plan, raw, crs.used)
@@ -329,7 +339,7 @@ class ImportService:
         if raw.empty:
             return CrsFound(declared=declared, detected=declared or WGS84, used=declared or WGS84)
         place = Geography() if self._geography is None else await self._geography()
-        names = [text_of(plan.cell(row, "name")) for row in plan.sheet.rows]
+        names = await asyncio.to_thread(lambda: [text_of(plan.cell(row, "name")) for row in plan.sheet.rows])
         found: Detection = await asyncio.to_thread(
             detect_offset,
             *reading.sample(raw),
@@ -362,8 +372,19 @@ async def expired(work: Work, timer: Timer) -> None:
     """A dry run that nobody committed within a day: its file goes."""
     await work.tx.drop_timer(timer.timer_id)
     job = await work.tx.import_job(timer.entity_id)
-    if job is None or job.state is not ImportState.DRY:
-        return
+    if job is not None and job.state is ImportState.DRY:
+        await _expire(work, job)
+
+
+async def _make_room(work: Work, owner: str) -> None:
+    """One person keeps so many open dry runs; the oldest go before their day."""
+    mine = [job for job in await work.tx.imports(owner, 2 * OPEN_MOST) if job.state is ImportState.DRY]
+    for job in mine[OPEN_MOST - 1 :]:
+        await work.tx.drop_timer(_timer_id(job.import_id))
+        await _expire(work, job)
+
+
+async def _expire(work: Work, job: ImportJob) -> None:
     over = replace(job, state=ImportState.EXPIRED, changed_us=work.at_us, sealed="")
     if await work.tx.update_import(over, states=_before(ImportState.EXPIRED)):
         await work.journal("import", job.import_id, "expire", _facts(job), _facts(over))

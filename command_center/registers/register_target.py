@@ -22,7 +22,7 @@ from command_center.registers.kinds import Kind
 from command_center.registers.service import EntryRegister, home_of
 from command_center.registers.targets import Committed, Field, Problem, Row
 from command_center.registers.values import Wrong, tidy
-from command_center.registers.writing import WrongValues, journal_name
+from command_center.registers.writing import By, WrongValues, journal_name
 from command_center.work import Work, working
 from gis.areas import LENGTHS
 
@@ -106,23 +106,22 @@ class RegisterTarget:
         return [_problem(one.draft.row, wrong) for one in judged for wrong in one.wrong]
 
     async def commit(self, actor: Actor, rows: Sequence[Row], *, reason: str) -> Committed:
-        """All or none. `extra.warnings` names rows that are in and ought to be looked at."""
-        require(actor, Action.WRITE_REGISTERS)
-        async with self._working(actor) as work:
-            return await self.put(work, rows, reason=reason)
+        """All or none. `extra.warnings` names rows that are in and ought to be looked at.
 
-    async def put(self, work: Work, rows: Sequence[Row], *, reason: str) -> Committed:
-        """As `commit`, inside somebody's transaction."""
-        judged = await self._judge(work.tx, work.actor, rows)
+        Judged before the turn to write comes, so that thousands of rows do not keep an alarm waiting; what changed in between is
+        a Conflict.
+        """
+        require(actor, Action.WRITE_REGISTERS)
+        async with self._register.store.read() as tx:
+            judged = await self._judge(tx, actor, rows)
         if wrong := [_in_row(one.draft.row, w) for one in judged for w in one.wrong]:
             raise WrongValues(wrong)
-        done = await self._engine.write(work, self._kind, judged, reason=reason)
-        warned = [
-            {"row": one.draft.row, "entry_id": one.draft.entry_id, "key": w.key, "zh": w.zh, "en": w.en}
-            for one in judged
-            for w in one.warnings
-        ]
-        return replace(done, extra={"warnings": warned[:SHOWN_WARNINGS]} if warned else {})
+        clock = self._register.env.clock
+        by = By(actor=actor, at_us=clock.city_us(), machine_us=clock.machine_us())
+        made = await self._engine.make(self._kind, judged, by, reason)
+        async with self._working(actor) as work:
+            done = await self._engine.store(work, made)
+        return replace(done, extra=_warnings(judged))
 
     async def _judge(self, tx: Tx, actor: Actor, rows: Sequence[Row]) -> list[Judged]:
         judged = await self._engine.judge(tx, self._kind, [self._draft(actor, row) for row in rows])
@@ -181,6 +180,15 @@ class RegisterTarget:
 
     def _working(self, actor: Actor) -> AbstractAsyncContextManager[Work]:
         return working(self._register.store, self._register.env, self._register.emit, actor)
+
+
+def _warnings(judged: Sequence[Judged]) -> dict[str, Any]:
+    found = [
+        {"row": one.draft.row, "entry_id": one.draft.entry_id, "key": w.key, "zh": w.zh, "en": w.en}
+        for one in judged
+        for w in one.warnings
+    ]
+    return {"warnings": found[:SHOWN_WARNINGS]} if found else {}
 
 
 def _only(found: list[str], text: str) -> str:

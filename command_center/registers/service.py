@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from shapely.geometry import mapping
 
-from command_center.access.personal import Sealer
+from command_center.access.personal import Sealer, Unsealable
 from command_center.authority import Action, require
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.model import Actor, JournalEntry
@@ -24,6 +24,7 @@ from command_center.registers.entries import (
     Entry,
     difference,
     has_personal,
+    hide,
     links_of,
     mask,
     masked_journal,
@@ -34,7 +35,7 @@ from command_center.registers.kinds import DEVICE_KINDS, Kind, load_kinds
 from command_center.registers.ports import EntryQuery, Statement
 from command_center.registers.statements import sign, today
 from command_center.registers.values import Wrong
-from command_center.registers.writing import Engine, WrongValues, journal_name
+from command_center.registers.writing import Areas, By, Engine, WrongValues, journal_name
 from command_center.work import Env, Work, working
 from gis.areas import AreaIndex, AreaNode, level_of
 
@@ -73,9 +74,10 @@ class EntryRegister:
         sealer: Sealer,
         kinds: Mapping[str, Kind] | None = None,
         season: Sequence[seasons.Season] | None = None,
+        areas: Areas | None = None,
     ) -> None:
         self.store, self.env, self.emit = store, env, emit
-        self.engine = Engine(kinds=kinds or load_kinds(), sealer=sealer, registry=env.registry)
+        self.engine = Engine(kinds=kinds or load_kinds(), sealer=sealer, registry=env.registry, areas=areas or Areas())
         self._seasons = seasons.load_seasons() if season is None else season
 
     # --- reading
@@ -186,7 +188,7 @@ class EntryRegister:
         return shown, str(found[-1].seq) if len(found) == limit else None
 
     def _shown(self, kind: Kind, line: JournalEntry, document: dict[str, Any] | None) -> Any:
-        return masked_journal(kind, line.entity_id, document, self.engine.sealer, clear=False)
+        return masked_journal(kind, line.entity_id, document, self.engine.sealer)
 
     # --- writing
 
@@ -218,7 +220,8 @@ class EntryRegister:
         if one.entry is None:
             raise WrongValues(one.wrong)
         self._allowed(work.actor, Action.WRITE_REGISTERS, kind, one.entry)
-        await self.engine.write(work, kind, [one], reason=reason)
+        by = By(actor=work.actor, at_us=work.at_us, machine_us=work.machine_us)
+        await self.engine.store(work, await self.engine.make(kind, [one], by, reason))
         stored = await work.tx.register_entry(kind.kind, one.entry.entry_id)
         assert stored is not None
         return (await self._views(work.tx, [stored], clear=False))[0]
@@ -400,8 +403,7 @@ class EntryRegister:
         clear: bool,
     ) -> EntryView:
         kind = self.engine.kinds[stored.kind]
-        opened = self.engine.opened(stored)
-        shown = opened if clear else mask(kind, opened)
+        shown, broken = self._shown_entry(kind, stored, clear=clear)
         refs: dict[str, dict[str, str]] = {}
         for link in links_of(kind, stored):
             name = names.get(link.target_kind, {}).get(link.target_id)
@@ -412,8 +414,27 @@ class EntryRegister:
             verified=not kind.verify or seasons.is_verified(stored.verified_us, stored.area, since),
             masked=[] if clear else personal_keys(kind, stored.values),
             refs=refs,
-            warnings=warnings(kind, stored, index),
+            warnings=[*broken, *warnings(kind, stored, index)],
         )
+
+    def _shown_entry(self, kind: Kind, stored: Entry, *, clear: bool) -> tuple[Entry, list[Wrong]]:
+        """Masked or clear. A value that no key opens hides that entry's personal values, not the whole list of who answers.
+
+        Raises Unsealable where it was asked for in clear.
+        """
+        try:
+            opened = self.engine.opened(stored)
+        except Unsealable:
+            if clear:
+                raise
+            broken = Wrong(
+                key="",
+                value="",
+                zh="个人信息无法解密：密钥缺失或数据被改动",
+                en="personal data cannot be opened: a key is missing or the data was changed",
+            )
+            return hide(kind, stored), [broken]
+        return (opened if clear else mask(kind, opened)), []
 
     async def _next_id(self, work: Work, kind: Kind) -> str:
         if kind.group == "area":

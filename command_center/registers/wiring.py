@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 from command_center.model import Actor
 from command_center.ports import Store
@@ -33,10 +33,19 @@ def unit_target(register: EntryRegister) -> UnitTarget:
     return UnitTarget(store=register.store, env=register.env, emit=register.emit, areas=register.engine.areas)
 
 
-def rows_of(register: EntryRegister) -> RowsOf:
+class Listed(Protocol):
+    """A target outside the registers that lists its own rows: devices, shifts."""
+
+    async def rows(self, actor: Actor, clear: bool = False) -> Sequence[Row]: ...
+
+
+def rows_of(register: EntryRegister, others: Mapping[str, Listed] | None = None) -> RowsOf:
     """`(actor, kind, clear)` -> all rows of a kind that the actor may see, for an export. Raises Forbidden, NotFound."""
+    listed = others or {}
 
     async def ask(actor: Actor, kind: str, clear: bool) -> Sequence[Row]:
+        if kind in listed:
+            return await listed[kind].rows(actor, clear)
         if kind == "unit":
             return await unit_target(register).everything(actor)
         return await RegisterTarget(register, kind).everything(actor, clear=clear)

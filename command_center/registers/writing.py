@@ -15,7 +15,7 @@ from shapely.geometry import shape
 
 from command_center.access.personal import Sealer
 from command_center.errors import Conflict, Invalid, NotFound
-from command_center.model import JournalEntry
+from command_center.model import Actor, JournalEntry
 from command_center.ports import Tx
 from command_center.registers.checks import Draft, Judged, Names, device_names, judge
 from command_center.registers.entries import (
@@ -33,7 +33,7 @@ from command_center.registers.kinds import DEVICE_KINDS, Kind
 from command_center.registers.ports import EntryRow
 from command_center.registers.targets import Committed
 from command_center.registers.values import Wrong, is_blank, several, tidy
-from command_center.work import Work
+from command_center.work import Work, journal_line
 from devices.registry import Registry
 from gis.areas import Area, AreaIndex
 
@@ -68,6 +68,10 @@ class Areas:
             ]
             self._index, self._stamp = AreaIndex(drawn), stamp
         return self._index
+
+    async def code_at(self, tx: Tx, lon: float, lat: float) -> str:
+        """The deepest registered area that contains a point, "" outside all of them: a `command_center.ports.AreaOf`."""
+        return (await self.index(tx)).deepest([lon], [lat])[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,28 +120,46 @@ class Engine:
                 names.add(kind.kind, draft.entry_id, tidy(draft.values.get("name", "")))
         return names
 
-    async def write(self, work: Work, kind: Kind, judged: Sequence[Judged], *, reason: str) -> Committed:
-        """Write what is new or changed. Raises WrongValues when anything is wrong, Conflict when somebody was faster."""
+    async def make(self, kind: Kind, judged: Sequence[Judged], by: By, reason: str) -> Made:
+        """What is to be written, of what was judged. Touches no database: it may be done before the turn to write comes.
+
+        Raises WrongValues when anything is wrong.
+        """
         if wrong := [w for one in judged for w in one.wrong]:
             raise WrongValues(wrong)
-        made = await _off_the_loop(len(judged), self._make, work, kind, judged, reason)
+        return await _off_the_loop(len(judged), self._make, kind, judged, by, reason)
+
+    async def store(self, work: Work, made: Made) -> Committed:
+        """Write it. Raises Conflict when somebody was faster: the entries, or what they point at, are not what was judged."""
         if await work.tx.insert_register_entries(made.new) != len(made.new):
             raise Conflict("an entry of this id was registered by somebody else meanwhile; load again")
         if await work.tx.update_register_entries(made.changed) != len(made.changed):
             raise Conflict("an entry was changed by somebody else meanwhile; load again")
+        await self._targets_stand(work.tx, made.links)
         await work.tx.put_register_links(made.owners, made.links)
-        await work.tx.add_journals(made.lines)
+        lines = [replace(line, at_us=work.at_us, machine_us=work.machine_us) for line in made.lines]
+        await work.tx.add_journals(lines)
         written = len(made.new) + len(made.changed)
-        return Committed(created=len(made.new), changed=len(made.changed), same=len(judged) - written)
+        return Committed(created=len(made.new), changed=len(made.changed), same=made.judged - written)
 
-    def _make(self, work: Work, kind: Kind, judged: Sequence[Judged], reason: str) -> _Made:
-        """Rows, links and lines of the journal, which holds personal values sealed as the register does. Touches no database."""
-        made = _Made()
+    async def _targets_stand(self, tx: Tx, links: Sequence[Link]) -> None:
+        targets: dict[str, set[str]] = {}
+        for link in links:
+            if link.target_kind not in DEVICE_KINDS:
+                targets.setdefault(link.target_kind, set()).add(link.target_id)
+        for kind, ids in targets.items():
+            gone = ids - {entry_id for entry_id, _ in await tx.register_names(kind, sorted(ids))}
+            if gone:
+                raise Conflict(f"{kind} {min(gone)!r} was removed by somebody else meanwhile; load again")
+
+    def _make(self, kind: Kind, judged: Sequence[Judged], by: By, reason: str) -> Made:
+        """Rows, links and lines of the journal, which holds personal values sealed as the register does."""
+        made = Made(judged=len(judged))
         for one in judged:
             old, entry = one.old, one.entry
             if entry is None or (old is not None and same(old, entry)):
                 continue
-            entry = self._stamped(work, old, entry)
+            entry = self._stamped(by, old, entry)
             sealed = seal(kind, entry, self.sealer)
             row = EntryRow(entry=sealed, organisation=organisation_of(kind, entry), search=search_text(kind, entry))
             (made.new if old is None else made.changed).append(row)
@@ -146,22 +168,36 @@ class Engine:
             before = None if old is None else seal_alike(kind, old, entry, sealed, self.sealer)
             was, became = difference(before, sealed)
             action = "create" if old is None else "change"
-            made.lines.append(work.line(journal_name(kind), entry.entry_id, action, was, became, reason))
+            made.lines.append(
+                journal_line(
+                    by.actor, by.at_us, by.machine_us, journal_name(kind), entry.entry_id, action, was, became, reason
+                )
+            )
         return made
 
-    def _stamped(self, work: Work, old: Entry | None, entry: Entry) -> Entry:
+    def _stamped(self, by: By, old: Entry | None, entry: Entry) -> Entry:
         stamped = replace(
-            entry, rev=1 if old is None else old.rev + 1, changed_us=work.at_us, changed_by=work.actor.username
+            entry, rev=1 if old is None else old.rev + 1, changed_us=by.at_us, changed_by=by.actor.username
         )
         if old is not None and numbers(self.kinds[entry.kind], old) != numbers(self.kinds[entry.kind], entry):
             return replace(stamped, verified_us=None, verified_by="")  # what was checked is not what stands there now
         return stamped
 
 
-@dataclass(slots=True)
-class _Made:
-    """What one import writes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who writes, and when."""
 
+    actor: Actor
+    at_us: int
+    machine_us: int
+
+
+@dataclass(slots=True)
+class Made:
+    """What one import writes, of `judged` rows."""
+
+    judged: int
     new: list[EntryRow] = field(default_factory=list)
     changed: list[EntryRow] = field(default_factory=list)
     owners: list[tuple[str, str]] = field(default_factory=list)

@@ -30,6 +30,7 @@ from command_center.outbox import Outbox, Sender, Sink, sink_for
 from command_center.picture import PictureFollower, past_event
 from command_center.registers.service import EntryRegister
 from command_center.registers.wiring import RegisterPlaces, rows_of, targets_of
+from command_center.registers.writing import Areas
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
 from devices.models import load_models
@@ -73,7 +74,7 @@ from stream.registry_cache import load_registry
 log = structlog.get_logger()
 
 RETRY_S = 1.0
-FLUSH_EVERY_S = 2.0
+FLUSH_EVERY_S = 5.0
 BANNERS = {
     "demo": {"zh": "演示 — 非真实数据，不对外发布", "en": "Demonstration: not real, nothing leaves this system"},
     "exercise": {"zh": "演练 — 非真实事件，不对外发布", "en": "Exercise: not real, nothing leaves this system"},
@@ -158,6 +159,7 @@ def _build(
     )
     layers = read_layers(settings.data_dir / "layers")
     sealer = sealer_of(context.secrets)
+    areas = Areas()
     env = build_env(
         layers,
         clock,
@@ -166,6 +168,7 @@ def _build(
         live_depth=lambda device_id: _depth(picture, device_id),
         outbox=Outbox(sealer, settings.tenant_kind),
         live_alarm=lambda alarm_id: picture.alarm_place(alarm_id),
+        area_of=areas.code_at,
     )
     centre = CommandCenter(store=store, append=appender, env=env, emit=picture.on_change)
     duty = DutyService(store, env, picture.on_change, sealer, banners=lambda: picture.banners())
@@ -176,7 +179,9 @@ def _build(
     access = build_access(settings, context.secrets, clock, store, env, picture.on_change, registers)
     care = DeviceCare(store, env, picture.on_change, registers, load_models(), picture.status_of)
     device_access = DeviceAccess(store, registry, credentials, clock)
-    entries = EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer)
+    entries = EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer, areas=areas)
+    devices = DeviceTarget(registers, device_access, registry)
+    shifts = ShiftTarget(store, env, picture.on_change, sealer)
     importing = build_importing(
         context,
         store,
@@ -184,12 +189,8 @@ def _build(
         picture.on_change,
         layers,
         sealer=sealer,
-        targets={
-            **targets_of(entries),
-            "device": DeviceTarget(registers, device_access, registry),
-            "shift": ShiftTarget(store, env, picture.on_change, sealer),
-        },
-        rows_of=rows_of(entries),
+        targets={**targets_of(entries), "device": devices, "shift": shifts},
+        rows_of=rows_of(entries, {"device": devices, "shift": shifts}),
         sources=[RegisterPlaces(store, Place), RegisterPlaces(store, Place, ("address",))],
     )
     return _Rooms(

@@ -14,7 +14,7 @@ from storage.times import to_time
 
 class AccessRows(Part):
     async def incident_roles(self, *, incident_id: str = "", username: str = "") -> list[IncidentRole]:
-        values = {"incident_id": incident_id, "username": clean(username)}
+        values = {"incident_id": clean(incident_id), "username": clean(username)}
         return [struct(IncidentRole, row) for row in await self._all("list_incident_roles", values)]
 
     async def insert_incident_role(self, role: IncidentRole) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,11 +18,6 @@ from storage.database import Connection, Row
 from storage.times import MAX_US, MIN_US, opt_time, to_time
 
 WALK_ROWS = 2_000
-BULK = 50  # rows from which COPY is worth its start
-COLUMNS = (
-    "seq", "at", "machine_at", "actor", "on_behalf_of", "entity", "entity_id", "action", "before", "after", "reason",
-    "prev_hash", "hash",
-)  # fmt: skip
 replace = msgspec.structs.replace
 
 
@@ -76,19 +71,12 @@ class ChainWriter:
             linked = chain.link(last, prepared(replace(entry, seq=seq)))
             last = linked.hash
             rows.append(_params(linked))
-        if len(rows) < BULK:
-            for row in rows:
-                await self._conn.execute(SQL["add_journal"], row)
-        else:
-            await self._copy(rows)
+        if len(rows) == 1:
+            await self._conn.execute(SQL["add_journal"], rows[0])
+        elif rows:
+            await self._conn.cursor().executemany(SQL["add_journal"], rows)
         _heads[self._conn] = (seq, last)
         return seq
-
-    async def _copy(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """As many inserts, a third of the time; the table's triggers look at each row all the same."""
-        async with self._conn.cursor().copy(SQL["copy_journal"]) as copy:
-            for row in rows:
-                await copy.write_row([row[name] for name in COLUMNS])
 
     async def _read_head(self, entries: Sequence[JournalEntry]) -> tuple[int, str]:
         row = await (await self._conn.execute(SQL["journal_head"])).fetchone()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
@@ -104,6 +105,18 @@ class Office:
             self.page.get_by_test_id("import-crs").select_option(crs)
         self.page.get_by_test_id("import-file").set_input_files(file)
         expect(self.page.get_by_test_id("wizard")).not_to_have_attribute("data-step", "file", timeout=ACT_MS)
+
+    def until_found(self, words: str) -> None:
+        """The address search takes new places in within some seconds."""
+        end = time.monotonic() + ACT_MS / 1000
+        while time.monotonic() < end:
+            answer = self.page.request.get(
+                f"{self.system.base_url}/api/v1/addresses", params={"q": words, "limit": "1"}
+            )
+            if answer.ok and [item["name"] for item in answer.json()["items"]] == [words]:
+                return
+            self.page.wait_for_timeout(500)
+        raise AssertionError(f"no address {words!r}")
 
     def picture(self, name: str) -> None:
         ARTIFACTS.mkdir(exist_ok=True)
@@ -214,6 +227,7 @@ def test_positions_are_seen_on_the_map_before_they_are_written(clerk: Office) ->
 
 def test_the_typical_mix_up_of_coordinates_is_noticed_and_put_right(clerk: Office) -> None:
     """The same places picked on a Chinese web map and declared as GPS lie some 500 m off; read as what they are, they are the same."""
+    clerk.until_found(SHELTERS[-1][1])
     clerk.bring("shelter", _file("避灾点-高德.csv", _shelter_sheet(GCJ02)), "EPSG:4326")
     warning = clerk.page.get_by_test_id("crs-warning")
     expect(warning).to_have_attribute("data-detected", GCJ02, timeout=ACT_MS)

@@ -9,9 +9,6 @@ INSERT INTO journal (seq, at, machine_at, actor, on_behalf_of, entity, entity_id
 VALUES (%(seq)s, %(at)s, %(machine_at)s, %(actor)s, %(on_behalf_of)s, %(entity)s, %(entity_id)s, %(action)s, %(before)s,
         %(after)s, %(reason)s, %(prev_hash)s, %(hash)s);
 
--- copy_journal: As add_journal, for many rows: a register's import.
-COPY journal (seq, at, machine_at, actor, on_behalf_of, entity, entity_id, action, before, after, reason, prev_hash, hash) FROM STDIN;
-
 -- list_journal: Newest first, by what, who and when; an empty or absent filter takes all.
 SELECT * FROM journal
  WHERE (%(entity)s = '' OR entity = %(entity)s) AND (%(entity_id)s = '' OR entity_id = %(entity_id)s)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from citybrain_testing.api_rim import HandClock
 from citybrain_testing.command import START_US
@@ -26,8 +27,9 @@ from runtime import audit
 from runtime.admin import AdminError
 from runtime.anchor_sinks import DiskQueue, Upstream, build_sinks
 from runtime.anchors import OVERDUE_S, AnchorService, anchor_service, public_key_file
+from runtime.cli import app
 from runtime.secrets import service_secrets
-from runtime.settings import Settings, WrongSetting, check
+from runtime.settings import Settings, WrongSetting, check, save
 from storage.command import PostgresStore
 from storage.command.journal import _entry
 from storage.database import Database
@@ -368,3 +370,22 @@ def test_the_signing_key_is_made_once_and_its_public_half_exported(tmp_path: Pat
     one, two = (a_service(settings, MemoryStore()).public_pem() for _ in range(2))
     assert one == two == public_key_file(settings.data_dir).read_text()
     assert len(base64.b64decode(service_secrets(settings.secrets_dir).journal_key)) == 32
+
+
+def test_the_command_line_ends_with_1_and_names_row_and_anchor(installation: Installation) -> None:
+    asyncio.run(installation.fill(4, 3))
+    installation.settings.run_dir.mkdir()
+    save(installation.settings, installation.settings.run_dir / "settings.json")
+    argv = ["audit", "verify", "--data-dir", str(installation.settings.data_dir), "--anchors", str(installation.share)]
+    whole = CliRunner().invoke(app, [*argv, "--json"])
+    assert (whole.exit_code, json.loads(whole.stdout)["anchors_checked"]) == (0, 2)
+    head = CliRunner().invoke(app, ["audit", "head", "--data-dir", str(installation.settings.data_dir)])
+    assert head.stdout.split()[0] == "7"
+    installation.rewrite_from(6)
+    broken = CliRunner().invoke(app, [*argv, "--json"])
+    assert broken.exit_code == 1
+    [only] = json.loads(broken.stdout)["breaks"]
+    assert (only["what"], only["seq"]) == ("anchor_differs", 7)
+    assert only["anchor"].startswith("anchor-cmd-000000000007-")
+    nowhere = CliRunner().invoke(app, [*argv[:-1], "/no/such/directory"])
+    assert nowhere.exit_code == 1

@@ -13,9 +13,11 @@ import pytest
 from citybrain_testing.command import ADMIN, DUTY1, LEADER, START_US, make_world, responder
 from citybrain_testing.command_store import command_store
 from citybrain_testing.registers import EAST, PEOPLE, REGISTRAR, SEALER, a_register, draft, filled, put, row
+from command_center.access.personal import Unsealable
 from command_center.access.scope import Scope
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.model import Actor, Role
+from command_center.registers.checks import Draft
 from command_center.registers.entries import Entry, Link
 from command_center.registers.plants import control_room
 from command_center.registers.ports import EntryQuery, EntryRow, Statement
@@ -23,7 +25,8 @@ from command_center.registers.register_target import RegisterTarget
 from command_center.registers.service import EntryRegister
 from command_center.registers.unit_target import UnitTarget
 from command_center.registers.wiring import RegisterPlaces, rows_of, targets_of
-from command_center.registers.writing import WrongValues
+from command_center.registers.writing import By, WrongValues
+from command_center.work import Work
 
 replace = msgspec.structs.replace
 DAY_US = 86_400_000_000
@@ -690,5 +693,45 @@ def test_rows_are_compared_in_the_words_of_what_stands(run: Run) -> None:
         assert settled.values == {"name": "堤", "contact_a": "k1", "cameras": ["cam-under"], "owner": "无此单位"}
         (area,) = await RegisterTarget(r, "area").settled([row("339900001", 2, name="城西街道", level=None)])
         assert area.values["level"] == "street"
+
+    run(story)
+
+
+def test_what_was_removed_while_a_sheet_was_judged_is_a_conflict(run: Run) -> None:
+    async def story(r: EntryRegister) -> None:
+        kind = r.engine.kind("dyke")
+        one = Draft(entry_id="d1", values={"name": "堤", "contact_a": "k3"}, lon=121.2, lat=28.5)
+        async with r.store.read() as tx:
+            judged = await r.engine.judge(tx, kind, [one])
+        made = await r.engine.make(kind, judged, By(actor=REGISTRAR, at_us=START_US, machine_us=1), "x")
+        await r.remove(REGISTRAR, "contact", "k3", rev=1, reason="调离")
+
+        async def write() -> None:
+            async with r.store.write() as tx:
+                work = Work(tx=tx, env=r.env, actor=REGISTRAR, at_us=START_US, machine_us=1)
+                await r.engine.store(work, made)
+
+        with pytest.raises(Conflict, match="k3"):
+            await write()
+        assert (await r.entries(REGISTRAR, "dyke")).total == 0
+
+    run(story)
+
+
+def test_one_value_that_no_key_opens_hides_itself_and_not_the_list(run: Run) -> None:
+    async def story(r: EntryRegister) -> None:
+        async with r.store.write() as tx:
+            stored = await tx.register_entry("contact", "k2")
+            other = await tx.register_entry("contact", "k1")
+            assert stored is not None
+            assert other is not None
+            copied = replace(stored, rev=2, values={**stored.values, "phone": other.values["phone"]})
+            row = EntryRow(entry=copied, organisation="org-water", search="k2")
+            assert await tx.update_register_entries([row]) == 1
+        page = await r.entries(DUTY1, "contact")
+        assert [e.values["phone"] for e in page.items] == ["138****0001", "****", "138****0003"]
+        assert "cannot be opened" in page.items[1].warnings[0].en
+        with pytest.raises(Unsealable):
+            await r.get(DUTY1, "contact", "k2", clear=True)
 
     run(story)

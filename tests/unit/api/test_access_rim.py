@@ -279,3 +279,13 @@ def test_live_channels_follow_the_matrix() -> None:
     assert channels(Role.VENDOR, vendor="acme") == {"obj/device": "acme", "sys": None}
     assert channels(Role.LIAISON, unit_id="army-1")["task"] == "army-1"
     assert a_task().area == ""
+
+
+def test_half_a_character_in_a_request_is_the_callers_fault_and_not_ours(world: AccessWorld) -> None:
+    with AsgiClient(world.app) as client:
+        token = world.token(Role.LEADER, EVERYWHERE, second_factor=True)
+        body = b'{"property":"stage_m","thresholds":{"\\ud800":1},"source":"x"}'
+        headers = {**bearer(token), "Content-Type": "application/json"}
+        assert client.put("/api/v1/devices/wg-river/thresholds", content=body, headers=headers).status_code == 422
+        moved = client.delete(f"/api/v1/incidents/{INCIDENT}/roles/%00", headers=headers)
+        assert moved.status_code == 404

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from citybrain_testing.api_rim import PASSWORD, FakePicture, fake_deps
 from citybrain_testing.asgi_client import AsgiClient
 from citybrain_testing.devices_world import DevicesWorld, devices_world, gauge
 from command_center.api.app import build_app
+from command_center.device_care.rates import VendorRate
 
 SECRET = "hook-secret"
 BEARER = {"Authorization": f"Bearer {SECRET}"}
@@ -25,6 +26,12 @@ class Door:
 
     def knows(self, username: str) -> bool:
         return username in ("wl-1", "service.command")
+
+
+class NoRates:
+    async def vendor_rates(self, from_us: int, to_us: int, *, vendor: str, areas: Sequence[str]) -> list[VendorRate]:
+        assert vendor == "acme"
+        return []
 
 
 class Rig:
@@ -52,6 +59,7 @@ def rig() -> Iterator[Rig]:
         device_care=world.care,
         broker_door=Door(),
         broker_secret=SECRET,
+        rates=NoRates(),
     )
     with AsgiClient(build_app(deps)) as client:
         yield Rig(client, world)
@@ -122,6 +130,32 @@ def test_calibration_maintenance_and_acceptance_go_through_the_door(rig: Rig) ->
     assert (care["maintenance"]["reason"], len(care["calibrations"])) == ("清淤", 1)
     assert leader.call("DELETE", "/devices/wl-1/maintenance")[0] == 204
     assert leader.call("GET", "/devices/nobody/care")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("since", "to"),
+    [
+        ("²", "5"),
+        ("1" * 40, "5"),
+        ("0001-01-01T00:00:00+14:00", "2019-08-09T00:00:00Z"),
+        ("2019-08-09T00:00:00", "2019-08-10T00:00:00Z"),
+        ("-1", "2019-08-09T00:00:00Z"),
+        ("2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z"),
+    ],
+)
+def test_a_span_that_is_none_is_refused_with_words(rig: Rig, since: str, to: str) -> None:
+    status, problem = rig.as_user("vendor1").call("GET", "/vendors/rates", params={"from": since, "to": to})
+    assert (status, problem["detail"].startswith("from")) == (422, True)
+    end = {"until": "9999-12-31T23:59:59-14:00", "reason": "x"}
+    assert rig.as_user("leader1").call("PUT", "/devices/wl-1/maintenance", json=end)[0] == 422
+
+
+def test_rates_are_asked_by_those_who_may(rig: Rig) -> None:
+    span = {"from": "2019-08-08T00:00:00Z", "to": "2019-08-09T00:00:00Z"}
+    status, answer = rig.as_user("vendor1").call("GET", "/vendors/rates", params=span)
+    assert (status, answer["items"], answer["own_downtime_excluded"]) == (200, [], False)
+    assert rig.as_user("unit-1").call("GET", "/vendors/rates", params=span)[0] == 403
+    assert rig.call("GET", "/vendors/rates")[0] == 422
 
 
 def test_the_broker_shows_its_secret_or_learns_nothing(rig: Rig) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from functools import cache
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from citybrain_testing.access_world import access_world, me
 from citybrain_testing.api_rim import fake_deps
@@ -65,8 +67,14 @@ def expected(row: Row, role: Role, where: str, factor: bool) -> tuple[set[int], 
     return ({404}, True) if row.place is Place.OBJECT else ({403}, True)
 
 
+@cache
+def doors() -> FastAPI:
+    """The routes once for all worlds."""
+    return build_app(fake_deps())
+
+
 async def ask_everything(role: Role, where: str, factor: bool) -> list[str]:
-    world, wrong = await access_world(), []
+    world, wrong = await access_world(doors=doors()), []
     transport = httpx.ASGITransport(app=world.app, raise_app_exceptions=False, client=("10.1.2.3", 40000))
     async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as client:
         for (method, path), row in (*MORE, *ROWS.items()):

@@ -11,10 +11,11 @@ from fastapi.routing import APIRoute
 
 from citybrain_testing.api_rim import PASSWORD, USERS, FakeUsers, HandClock, fake_deps
 from citybrain_testing.asgi_client import AsgiClient
+from command_center.api import pages
 from command_center.api.app import OPEN_PATHS, build_app
 from command_center.api.sessions import Sessions
 
-PAGES = {"/", "/login", "/ca", "/ca.pem", "/wall", "/desk", "/field", "/vendor", "/{path:path}"}
+PAGES = {"/", "/login", "/ca", "/ca.pem", "/{path:path}", *(f"/{name}" for name in pages.PAGES)}
 
 
 def client_of(**changes: Any) -> AsgiClient:

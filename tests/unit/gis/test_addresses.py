@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gis.addresses import AddressIndex, Place, normal, spelled
@@ -87,6 +87,7 @@ def test_an_empty_index_and_no_results_wanted_are_fine() -> None:
     assert INDEX.search("解放路", limit=0) == []
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_search(said: str) -> None:
     hits = INDEX.search(said, near=(121.45, 28.68), limit=5)
@@ -112,6 +113,7 @@ def test_a_removed_change_is_gone_too() -> None:
     assert len(changed) == len(NAMES)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("一二三四五六七八九十百海滨村组号路0123456789 "), max_size=20))
 def test_normalising_twice_is_normalising_once(text: str) -> None:
     assert normal(normal(text)) == normal(text)

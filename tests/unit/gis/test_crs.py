@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gis import crs
@@ -22,6 +22,7 @@ def some_points(n: int = 60, seed: int = 7) -> tuple[np.ndarray, np.ndarray]:
     return draw.uniform(121.38, 121.52, n), draw.uniform(28.62, 28.74, n)
 
 
+@settings(deadline=None)
 @given(IN_CHINA, st.sampled_from([GCJ02, BD09]))
 def test_an_offset_point_comes_back_to_less_than_a_millimetre(point: tuple[float, float], system: str) -> None:
     lon, lat = to_wgs84(*from_wgs84(*point, system), system)
@@ -29,12 +30,14 @@ def test_an_offset_point_comes_back_to_less_than_a_millimetre(point: tuple[float
     assert abs(float(lat) - point[1]) < 1e-9
 
 
+@settings(deadline=None)
 @given(st.floats(118.5, 121.5), st.floats(20.0, 45.0), st.sampled_from(EVERY_CRS))
 def test_every_system_round_trips_within_a_centimetre(lon: float, lat: float, system: str) -> None:
     back = to_wgs84(*from_wgs84(lon, lat, system), system)
     assert float(haversine_m(lon, lat, *back)) < 0.01
 
 
+@settings(deadline=None)
 @given(IN_CHINA)
 def test_gcj02_is_off_by_less_than_a_kilometre_and_bd09_by_less_than_two(point: tuple[float, float]) -> None:
     assert float(haversine_m(*point, *from_wgs84(*point, GCJ02))) < 1000.0

@@ -361,6 +361,54 @@ def test_a_file_stands_sealed_and_goes_after_a_day() -> None:
     run(story())
 
 
+def test_one_person_keeps_twenty_open_files_and_the_oldest_go() -> None:
+    async def story() -> None:
+        world = importing()
+        found = []
+        for number in range(22):
+            found.append(await dry(world, GOOD, name=f"{number}.csv"))
+            world.world.clock.step(1)
+        first, last = found[0], found[-1]
+        states = [job.state.value for job in await world.imports.imports(CLERK, 100)]
+        assert (states.count("DRY"), states.count("EXPIRED")) == (20, 2)
+        with pytest.raises(Conflict):
+            await world.imports.look(CLERK, first.import_id)
+        assert (await world.imports.look(CLERK, last.import_id)).counts["new"] == 2
+
+    run(story())
+
+
+def test_what_is_shown_once_reaches_its_reader_though_the_database_goes_away_meanwhile() -> None:
+    class Fragile(MemoryTarget):
+        async def commit(self, actor: Any, rows: Any, *, reason: str) -> Any:
+            done = await super().commit(actor, rows, reason=reason)
+            store.down = True
+            return msgspec.structs.replace(done, extra={"credentials": {"R1": "shown-once"}})
+
+    store = MemoryStore()
+
+    async def story() -> None:
+        world = make_importing(store, target=Fragile())
+        found = await dry(world, GOOD)
+        done, _ = await world.imports.commit(CLERK, found.import_id, reason="a")
+        assert done.extra == {"credentials": {"R1": "shown-once"}}
+        store.down = False
+        assert (await world.imports.look(CLERK, found.import_id)).counts["same"] == 2
+
+    run(story())
+
+
+def test_one_content_under_two_formats_is_read_as_each() -> None:
+    async def story() -> None:
+        world = importing()
+        text = json.dumps([{"编号": "R1", "名称": "东山"}], ensure_ascii=False)
+        assert (await dry(world, text, name="x.yaml")).counts["new"] == 1
+        with pytest.raises(FileWrong):
+            await dry(world, text, name="x.geojson")
+
+    run(story())
+
+
 def test_the_list_shows_ones_own() -> None:
     async def story() -> None:
         world = importing()

@@ -13,7 +13,9 @@ import ScaleLine from "ol/control/ScaleLine";
 import { createEmpty, extend, isEmpty } from "ol/extent";
 import type { Extent } from "ol/extent";
 import GeoJSON from "ol/format/GeoJSON";
+import type Geometry from "ol/geom/Geometry";
 import LineString from "ol/geom/LineString";
+import MultiPolygon from "ol/geom/MultiPolygon";
 import Point from "ol/geom/Point";
 import { defaults as interactions } from "ol/interaction/defaults";
 import Translate from "ol/interaction/Translate";
@@ -269,7 +271,7 @@ export class RegisterMap {
     if (small && resolution > 12 && !mine) return [];
     const stroke = new Stroke({ color: mine ? ACCENT : "#7f8a99", width: mine ? 2 : small ? 0.7 : 1.1, lineDash: small ? [2, 4] : [7, 5] });
     const styles = [new Style({ stroke, fill: new Fill({ color: mine ? "rgba(91,63,196,0.06)" : "rgba(0,0,0,0)" }) })];
-    if (code.length > 6 && resolution < (small ? 6 : 95)) styles.push(new Style({ text: label(String(area.get("name") ?? code), this.drawing, small ? 0.72 : 0.82, mine ? ACCENT : "#566273", 0) }));
+    if (code.length > 6 && resolution < (small ? 6 : 95)) styles.push(new Style({ geometry: largest(area), text: label(String(area.get("name") ?? code), this.drawing, small ? 0.72 : 0.82, mine ? ACCENT : "#566273", 0) }));
     return styles;
   }
 
@@ -326,6 +328,13 @@ function feature(id: string, geometry: Point): Feature {
 }
 
 const codeOf = (area: Feature): string => String(area.get("code") ?? area.get("entry_id") ?? area.getId() ?? "");
+
+/** The main part of an area: an island does not need the name once more. */
+function largest(area: Feature): Geometry | undefined {
+  const geometry = area.getGeometry();
+  if (!(geometry instanceof MultiPolygon)) return geometry;
+  return geometry.getPolygons().sort((a, b) => b.getArea() - a.getArea())[0];
+}
 
 /** Where an entry is shown: its position, or the middle of its shape. */
 function placeOf(entry: MapEntry): number[] | null {

@@ -33,21 +33,28 @@ export function Combo({ id, value, shown, find, onChange, placeholder, disabled 
   const [options, setOptions] = useState<Option[]>([]);
   const [at, setAt] = useState(0);
   const [failed, setFailed] = useState(false);
+  const [asking, setAsking] = useState(false);
   const list = useRef<HTMLUListElement>(null);
   const asked = useRef(0);
 
   useEffect(() => {
     if (query === null) return undefined;
     const mine = ++asked.current;
+    setAsking(true);
     const timer = setTimeout(() => {
       Promise.resolve(find(query)).then(
         (found) => {
           if (mine !== asked.current) return; // a later question has overtaken this answer
           setOptions(found.slice(0, SHOWN_MAX));
           setFailed(false);
+          setAsking(false);
           setAt(0);
         },
-        () => mine === asked.current && setFailed(true),
+        () => {
+          if (mine !== asked.current) return;
+          setFailed(true);
+          setAsking(false);
+        },
       );
     }, query === "" ? 0 : WAIT_MS);
     return () => clearTimeout(timer);
@@ -123,7 +130,7 @@ export function Combo({ id, value, shown, find, onChange, placeholder, disabled 
               {option.note === undefined || option.note === "" ? null : <small>{option.note}</small>}
             </li>
           ))}
-          {options.length === 0 ? <li class="nothing">{failed ? t("error.offline") : t("office.nothing")}</li> : null}
+          {options.length === 0 ? <li class="nothing">{asking ? t("office.busy") : failed ? t("error.offline") : t("office.nothing")}</li> : null}
         </ul>
       ) : null}
     </div>
