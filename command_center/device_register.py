@@ -131,6 +131,12 @@ class RegisterService:
             raise Invalid(f"property: {device_id} has no datastream {prop!r}")
         return device
 
+    def property_name(self, device: Device, prop: str) -> tuple[str, str]:
+        """What people call it, Chinese and English; the key where no model says."""
+        model = self._models.get(device.model)
+        known = model.properties.get(prop) if model else None
+        return (known.name_zh or prop, known.name_en or prop) if known else (prop, prop)
+
     async def write_thresholds(
         self,
         work: Work,

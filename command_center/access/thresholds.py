@@ -36,11 +36,12 @@ class ThresholdChange:
             raise Invalid(f"subject {subject!r}: expected device/property")
         device = self._registers.checked_thresholds(device_id, prop, dict(payload))
         payload = _without_source(payload)
+        zh, en = self._registers.property_name(device, prop)
         return Prepared(
             subject=subject,
             area=device.area,
-            title_zh=f"{device.name} 阈值变更（{prop}）",
-            title_en=f"Thresholds of {device.device_id}, {prop}",
+            title_zh=f"{device.name} 阈值变更（{zh}）",
+            title_en=f"Thresholds of {device.device_id}, {en}",
             payload=payload,
             before=_without_source(device.thresholds.get(prop, {})),
         )

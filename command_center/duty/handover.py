@@ -26,6 +26,7 @@ from command_center.machines import INCIDENT, INCIDENT_OPEN, TASK, TASK_OVER
 from command_center.model import TaskState
 from command_center.records import AlarmRecord
 from command_center.work import Work, city_date
+from rules.transitions import rank
 
 replace = msgspec.structs.replace
 EARLY_US = US_PER_HOUR  # who comes on duty within the hour may sign already
@@ -95,7 +96,9 @@ async def gather(work: Work, area: str, banners: Sequence[Mapping[str, Any]]) ->
 
 
 async def _alarms(work: Work, where: Scope) -> list[OpenItem]:
+    """The gravest first: who takes over reads from the top."""
     records = await work.tx.alarms(firing_only=True, limit=MOST_ITEMS)
+    records = sorted(records, key=lambda r: -rank(r.condition.colour))
     return [item for r in records if where.covers(area=r.condition.last.area) for item in _of_alarm(r)]
 
 

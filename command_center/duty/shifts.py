@@ -326,18 +326,23 @@ async def changed_over(work: Work, timer: Timer) -> None:
     await _arm_after(work, now_us)
 
 
+def _change_zh(left: str, came: str) -> str:
+    """林晓 下班，周岚 上班. A post that nobody left, or that nobody comes to, says only what is."""
+    return "，".join(part for part in (left and f"{left} 下班", f"{came} 上班" if came else "无人接班") if part)
+
+
 async def _tell_changes(work: Work, posts: dict[str, Post], began: Sequence[Shift], ended: Sequence[Shift]) -> None:
     places = sorted(
         {(s.area, s.post) for s in (*began, *ended)}, key=lambda k: (k[0], posts[k[1]].step if k[1] in posts else 99)
     )
     for area, post in places[:TOLD_CHANGES]:
-        left = "、".join(dict.fromkeys(s.name for s in ended if (s.area, s.post) == (area, post))) or "无"
-        came = "、".join(dict.fromkeys(s.name for s in began if (s.area, s.post) == (area, post))) or "无人接班"
+        left = "、".join(dict.fromkeys(s.name for s in ended if (s.area, s.post) == (area, post)))
+        came = "、".join(dict.fromkeys(s.name for s in began if (s.area, s.post) == (area, post)))
         zh = posts[post].zh if post in posts else post
         await log.write(
             work,
             LogKind.SHIFT,
-            f"{zh}{'（' + area + '）' if area else ''}：{left} 下班，{came} 上班",
+            f"{zh}{'（' + area + '）' if area else ''}：{_change_zh(left, came)}",
             area=area,
             auto=True,
         )

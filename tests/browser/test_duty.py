@@ -6,70 +6,30 @@ test-artifacts/.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from citybrain_testing.outcome import ARTIFACTS
+from citybrain_testing.browser import ACT_MS, OFFICE, WIDE, Window, new_page
 from citybrain_testing.system import System
 
 pytestmark = [pytest.mark.browser, pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
-CHROMIUM = "/usr/bin/chromium"
-OFFICE = {"width": 1366, "height": 768}
-WIDE = {"width": 1920, "height": 1080}
-ACT_MS = 60_000  # a busy disk holds every fsync, and with it every answer
 CHINA = timedelta(hours=8)
-WATCH_CSP = "addEventListener('securitypolicyviolation', e => console.error('CSP: ' + e.violatedDirective + ' ' + e.blockedURI))"
-# 401: the first answer without a login. 403: an operator asks for the register of users, which is not his.
-ALLOWED = re.compile(r"status of (401|403)")
+ALLOWED = (403,)  # an operator asks for the register of users, which is not his
 EXPERT = "外聘专家张工"
 ORDER = "沿江堤防每小时巡查一次，发现险情立即上报。"
 
 
-@dataclass
-class Desk:
-    """One login in a browser of its own, with everything that it complained about."""
-
-    page: Page
-    system: System
-    complaints: list[str] = field(default_factory=list)
-    hosts: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.page.add_init_script(WATCH_CSP)
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
-        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
-
-    def _console(self, message: object) -> None:
-        kind, text = getattr(message, "type", ""), getattr(message, "text", "")
-        if (kind == "error" and not ALLOWED.search(text)) or "Content Security Policy" in text:
-            self.complaints.append(f"{kind}: {text}")
-
-    def login(self, path: str, username: str) -> None:
-        self.page.goto(self.system.base_url + path)
-        expect(self.page.get_by_test_id("login-form")).to_be_visible(timeout=ACT_MS)
-        self.page.fill("input[name=username]", username)
-        self.page.fill("input[name=password]", self.system.secret("logins")[username])
-        self.click("login-submit")
-        self.page.wait_for_url(lambda url: "/login" not in url, timeout=ACT_MS)
-        if urlsplit(self.page.url).path != path:
-            self.page.goto(self.system.base_url + path)
+@dataclass(kw_only=True)
+class Desk(Window):
+    """A window on the duty pages."""
 
     def tab(self, name: str) -> None:
         self.click(f"tab-{name}")
-
-    def click(self, testid: str) -> None:
-        self.page.get_by_test_id(testid).click()
-
-    def fill(self, testid: str, text: str) -> None:
-        self.page.get_by_test_id(testid).fill(text)
 
     def choose(self, testid: str, text: str) -> None:
         """Type into a box that offers choices and take the first one."""
@@ -84,37 +44,9 @@ class Desk:
         us = int(self.page.get_by_test_id("city-time").get_attribute("data-city-us") or "0")
         return datetime.fromtimestamp(us / 1e6, UTC) + CHINA
 
-    def picture(self, name: str) -> None:
-        ARTIFACTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=ARTIFACTS / name)
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    system = System(
-        tmp_path_factory.mktemp("duty") / "data",
-        args=("--demo", "--no-duty-desk"),
-        env={"CITYBRAIN_DEV_STACK": ""},
-    )
-    system.start()
-    yield system
-    system.stop()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
 
 def _desk(chromium: Browser, system: System, username: str, size: dict[str, int] = OFFICE) -> Desk:
-    context = chromium.new_context(
-        viewport={"width": size["width"], "height": size["height"]}, locale="zh-CN", timezone_id="Asia/Shanghai"
-    )
-    context.set_default_timeout(ACT_MS)
-    desk = Desk(context.new_page(), system)
+    desk = Desk(page=new_page(chromium, size), system=system, allowed=ALLOWED)
     desk.login("/duty", username)
     return desk
 
@@ -149,7 +81,7 @@ def test_a_leader_adds_a_shift_and_the_grid_shows_it(leader: Desk) -> None:
     leader.choose("shift-person", "duty2")
     _hours(leader)
     leader.picture("duty-shift-1920x1080.png")
-    leader.click("shift-save")
+    leader.press("shift-save")
     expect(leader.page.get_by_test_id("shift-dialog")).to_have_count(0, timeout=ACT_MS)
     chiefs = leader.page.locator('tr[data-post="duty_chief"] [data-username="duty2"]')
     expect(chiefs.first).to_be_visible(timeout=ACT_MS)
@@ -163,7 +95,7 @@ def test_somebody_without_an_account_is_called_by_his_telephone_which_the_board_
     leader.fill("shift-name", EXPERT)
     leader.fill("shift-phone", "13805761234")
     _hours(leader)
-    leader.click("shift-save")
+    leader.press("shift-save")
     expect(leader.page.locator('tr[data-post="tech"]', has_text=EXPERT)).to_be_visible(timeout=ACT_MS)
     goes.page.reload()
     called = goes.page.get_by_test_id("on-duty-tech")
@@ -187,10 +119,10 @@ def test_the_officer_who_goes_drafts_and_signs_first(goes: Desk) -> None:
     goes.choose("draft-to", "duty2")
     goes.fill("draft-remarks", "滨江路下穿积水，正在抽排。")
     goes.picture("duty-draft-1366x768.png")
-    goes.click("draft-submit")
+    goes.press("draft-submit")
     sheet = goes.page.get_by_test_id("handover-sheet")
     expect(sheet).to_have_attribute("data-state", "DRAFT", timeout=ACT_MS)
-    goes.click("sign")
+    goes.press("sign")
     expect(sheet).to_have_attribute("data-state", "SIGNED_OUT", timeout=ACT_MS)
     expect(goes.page.get_by_test_id("sign")).to_have_count(0)  # nobody signs twice
 
@@ -201,7 +133,7 @@ def test_the_officer_who_comes_signs_with_a_login_of_his_own(comes: Desk) -> Non
     sheet = comes.page.get_by_test_id("handover-sheet")
     expect(sheet).to_have_attribute("data-state", "SIGNED_OUT", timeout=ACT_MS)
     expect(sheet).to_contain_text("滨江路下穿积水，正在抽排。")
-    comes.click("sign")
+    comes.press("sign")
     expect(sheet).to_have_attribute("data-state", "SIGNED_IN", timeout=ACT_MS)
     for side in ("out", "in"):
         expect(comes.page.get_by_test_id(f"signature-{side}")).to_have_attribute("data-signed", "true")
@@ -227,22 +159,22 @@ def test_an_instruction_is_signed_for_reported_checked_and_closed(leader: Desk, 
     leader.click("issue-instruction")
     leader.fill("order-text", ORDER)
     leader.choose("order-to", "duty2")
-    leader.click("order-issue")
+    leader.press("order-issue")
     sheet = leader.page.get_by_test_id("instruction-sheet")
     expect(sheet).to_contain_text(ORDER, timeout=ACT_MS)
     number = str(sheet.get_attribute("data-instruction"))
     comes.page.goto(f"{comes.system.base_url}/duty#/instructions/{number}")
     mine = comes.page.get_by_test_id("addressee-1")
-    comes.click("step-receive-1")
+    comes.press("step-receive-1")
     expect(mine).to_have_attribute("data-state", "RECEIVED", timeout=ACT_MS)
     comes.click("step-report-1")
     comes.fill("reason", "已巡查一遍，无险情。")
-    comes.click("reason-submit")
+    comes.press("reason-submit")
     expect(mine).to_have_attribute("data-state", "REPORTED", timeout=ACT_MS)
     expect(comes.page.get_by_test_id("step-check-1")).to_have_count(0)  # nobody checks his own report
     comes.picture("duty-instruction-1366x768.png")
-    leader.click("step-check-1")
-    leader.click("step-close-1")
+    leader.press("step-check-1")
+    leader.press("step-close-1")
     expect(sheet).to_have_attribute("data-state", "CLOSED", timeout=ACT_MS)
     leader.picture("duty-instruction-1920x1080.png")
 
@@ -254,6 +186,6 @@ def test_nothing_complained_nobody_else_was_asked_and_all_fits(
         for name in ("today", "roster", "handovers", "log", "instructions"):
             desk.tab(name)
             desk.page.wait_for_timeout(300)
-            assert desk.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
+            assert desk.fits(), name
         assert desk.complaints == []
         assert desk.hosts == {urlsplit(system.base_url).netloc}

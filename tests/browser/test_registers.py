@@ -9,26 +9,20 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FilePayload, expect
 
-from citybrain_testing.outcome import ARTIFACTS
+from citybrain_testing.browser import ACT_MS, OFFICE, WIDE, Window, new_page
 from citybrain_testing.system import System
 from gis.crs import GCJ02, from_wgs84
 
 pytestmark = [pytest.mark.browser, pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
-CHROMIUM = "/usr/bin/chromium"
-OFFICE = {"width": 1366, "height": 768}
-WIDE = {"width": 1920, "height": 1080}
-ACT_MS = 60_000  # a busy disk holds every fsync, and with it every answer
-WATCH_CSP = "addEventListener('securitypolicyviolation', e => console.error('CSP: ' + e.violatedDirective + ' ' + e.blockedURI))"
-# 401: the first answer without a login. 409, 422: what the tests do wrong on purpose; the browser notes each as an error.
-ALLOWED = re.compile(r"status of (401|409|422)")
+# What the tests do wrong on purpose.
+ALLOWED = (409, 422)
 
 PEOPLE = """编号,姓名,手机号码,岗位,旧系统编号
 B-901,林春燕,13805761901,网格员,77
@@ -51,44 +45,9 @@ def _file(name: str, text: str) -> FilePayload:
     return {"name": name, "mimeType": "text/csv", "buffer": text.encode()}
 
 
-@dataclass
-class Office:
-    """One browser window with everything that it complained about."""
-
-    page: Page
-    system: System
-    complaints: list[str] = field(default_factory=list)
-    hosts: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.page.add_init_script(WATCH_CSP)
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
-        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
-
-    def _console(self, message: object) -> None:
-        kind, text = getattr(message, "type", ""), getattr(message, "text", "")
-        if (kind == "error" and not ALLOWED.search(text)) or "Content Security Policy" in text:
-            self.complaints.append(f"{kind}: {text}")
-
-    def login(self, path: str, username: str) -> None:
-        self.page.goto(self.system.base_url + path)
-        expect(self.page.get_by_test_id("login-form")).to_be_visible(timeout=ACT_MS)
-        self.page.fill("input[name=username]", username)
-        self.page.fill("input[name=password]", self.system.secret("logins")[username])
-        self.page.get_by_test_id("login-submit").click()
-        self.page.wait_for_url(lambda url: "/login" not in url, timeout=ACT_MS)
-        self.open(path)
-
-    def open(self, path: str) -> None:
-        if self.page.url != self.system.base_url + path:
-            self.page.goto(self.system.base_url + path)
-
-    def fill(self, testid: str, text: str) -> None:
-        self.page.get_by_test_id(testid).fill(text)
-
-    def click(self, testid: str) -> None:
-        self.page.get_by_test_id(testid).click()
+@dataclass(kw_only=True)
+class Office(Window):
+    """A window on the registers."""
 
     def number(self, testid: str, name: str) -> int:
         return int(self.page.get_by_test_id(testid).get_attribute(name) or "-1")
@@ -118,33 +77,9 @@ class Office:
             self.page.wait_for_timeout(500)
         raise AssertionError(f"no address {words!r}")
 
-    def picture(self, name: str) -> None:
-        ARTIFACTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=ARTIFACTS / name)
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    system = System(tmp_path_factory.mktemp("registers") / "data", env={"CITYBRAIN_DEV_STACK": ""})
-    system.start()
-    yield system
-    system.stop()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
 
 def _office(chromium: Browser, system: System, username: str, size: dict[str, int] = OFFICE) -> Office:
-    context = chromium.new_context(
-        viewport={"width": size["width"], "height": size["height"]}, locale="zh-CN", timezone_id="Asia/Shanghai"
-    )
-    context.set_default_timeout(ACT_MS)
-    office = Office(context.new_page(), system)
+    office = Office(page=new_page(chromium, size), system=system, allowed=ALLOWED)
     office.login("/registers", username)
     return office
 
@@ -163,7 +98,7 @@ def test_the_page_shows_kinds_a_table_and_a_map_and_fits_an_office_screen(clerk:
     expect(clerk.page.get_by_test_id("banner")).to_contain_text("演示")
     expect(clerk.page.get_by_test_id("kind-plant")).to_be_visible(timeout=ACT_MS)
     clerk.loaded()
-    assert clerk.page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0
+    assert clerk.fits()
     clerk.picture("registers-1366x768.png")
 
 

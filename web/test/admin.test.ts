@@ -61,7 +61,7 @@ describe("a threshold form", () => {
   const document = { direction: "rise", on: { blue: 3.2, red: 5.1 }, on_delay_s: 0, source: "2018" };
 
   it("has a field for every number and keeps the rest of the document", () => {
-    expect(leavesOf(document).map((leaf) => [leaf.path.join("."), leaf.value])).toEqual([["on.blue", 3.2], ["on.red", 5.1], ["on_delay_s", 0]]);
+    expect(leavesOf(document).map((leaf) => [leaf.path.join("."), leaf.value])).toEqual([["on.red", 5.1], ["on.blue", 3.2], ["on_delay_s", 0]]);
     const changed = withLeaf(document, ["on", "red"], 4.8);
     expect(withoutSource(changed)).toEqual({ direction: "rise", on: { blue: 3.2, red: 4.8 }, on_delay_s: 0 });
     expect(document.on.red).toBe(5.1);

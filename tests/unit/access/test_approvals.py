@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 
 from citybrain_testing.command import ADMIN, DUTY1, LEADER, MemoryLog, SteppedClock, World, devices, make_world
@@ -219,3 +220,11 @@ def test_a_confirmed_emergency_change_stays_and_a_rejected_one_goes_back_at_once
 def test_the_table_ends_everywhere_but_at_pending() -> None:
     assert {state for state, _ in TRANSITIONS} == {ApprovalState.PENDING}
     assert set(TRANSITIONS.values()) == set(ApprovalState) - {ApprovalState.PENDING}
+
+
+@pytest.mark.parametrize(("prop", "names"), [("stage_m", ("河道水位", "River stage")), ("mud", ("mud", "mud"))])
+def test_a_property_is_named_as_people_do_and_by_its_key_where_no_model_says(prop: str, names: tuple[str, str]) -> None:
+    live = Registry.from_data(devices())
+    gauge = msgspec.structs.replace(live.devices["wg-river"], model="water-gauge-v1")
+    registers = RegisterService(FakeRegister(devices()), make_world(MemoryStore()).log, live)
+    assert registers.property_name(gauge, prop) == names

@@ -55,6 +55,8 @@ def test_a_draft_takes_down_everything_that_is_open() -> None:
         assert handover.state is HandoverState.DRAFT
         assert handover.shift_id == "S-20190809-2000-duty_officer"
         assert handover.summary["alarm"] == 3
+        gravest_first = [i.colour for i in handover.open_items if i.kind == "alarm"]
+        assert gravest_first == ["red", "orange", "yellow"]
         assert handover.summary["shelved"] == 1
         assert handover.summary["no_data"] == 1
         assert handover.summary["incident"] == len(incidents) == 2

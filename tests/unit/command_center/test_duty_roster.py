@@ -225,6 +225,18 @@ def test_an_acknowledged_alarm_is_not_called_again_by_a_shift_change() -> None:
 # --- shift change
 
 
+@pytest.mark.parametrize(
+    ("left", "came", "told"),
+    [
+        ("林晓", "周岚", "林晓 下班，周岚 上班"),
+        ("", "周岚", "周岚 上班"),
+        ("林晓", "", "林晓 下班，无人接班"),
+    ],
+)
+def test_a_shift_change_says_only_what_is(left: str, came: str, told: str) -> None:
+    assert shifts._change_zh(left, came) == told
+
+
 def test_a_shift_change_is_told_in_the_log_and_shown_on_the_board_once() -> None:
     async def story(desk: Desk) -> None:
         await desk.night()

@@ -73,6 +73,7 @@ export function ThresholdDialog({ office, onDone, onClose }: { office: Office; o
                 restart();
               }}
               placeholder={t("admin.deviceHint")}
+              disabled={devices.value === null}
               testid="threshold-device"
             />
           </Labelled>

@@ -49,10 +49,15 @@ export interface Leaf {
   value: number;
 }
 
+const LEVELS = ["red", "orange", "yellow", "blue"];
+const severity = (key: string): number => LEVELS.indexOf(key);
+
+/** The gravest level first, as warnings are listed; whatever else there is keeps its order. */
 export function leavesOf(document: unknown, path: string[] = []): Leaf[] {
   if (typeof document === "number") return [{ path, value: document }];
   if (document === null || typeof document !== "object" || Array.isArray(document)) return [];
-  return Object.entries(document).flatMap(([key, value]) => leavesOf(value, [...path, key]));
+  const entries = Object.entries(document).sort(([a], [b]) => severity(a) - severity(b));
+  return entries.flatMap(([key, value]) => leavesOf(value, [...path, key]));
 }
 
 export function withLeaf(document: Record<string, unknown>, path: readonly string[], value: number): Record<string, unknown> {

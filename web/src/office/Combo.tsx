@@ -36,6 +36,7 @@ export function Combo({ id, value, shown, find, onChange, placeholder, disabled 
   const [asking, setAsking] = useState(false);
   const list = useRef<HTMLUListElement>(null);
   const asked = useRef(0);
+  const entered = useRef(false); // Enter came before the answer: it means the first choice of that answer
 
   useEffect(() => {
     if (query === null) return undefined;
@@ -49,6 +50,7 @@ export function Combo({ id, value, shown, find, onChange, placeholder, disabled 
           setFailed(false);
           setAsking(false);
           setAt(0);
+          if (entered.current) choose(found[0]);
         },
         () => {
           if (mine !== asked.current) return;
@@ -65,6 +67,7 @@ export function Combo({ id, value, shown, find, onChange, placeholder, disabled 
 
   const close = (): void => {
     asked.current += 1;
+    entered.current = false;
     setQuery(null);
     setOptions([]);
   };
@@ -73,14 +76,21 @@ export function Combo({ id, value, shown, find, onChange, placeholder, disabled 
     onChange(option);
     close();
   };
+  const type = (text: string): void => {
+    setOptions([]); // what was found for other words is not a choice any more
+    setAsking(true);
+    entered.current = false;
+    setQuery(text);
+  };
   const onKey = (event: KeyboardEvent): void => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       if (query === null) setQuery("");
-      else setAt(Math.min(options.length - 1, Math.max(0, at + (event.key === "ArrowDown" ? 1 : -1))));
+      else setAt(Math.max(0, Math.min(options.length - 1, at + (event.key === "ArrowDown" ? 1 : -1))));
     } else if (event.key === "Enter" && query !== null) {
       event.preventDefault();
       if (options.length > 0) choose(options[at]);
+      else entered.current = asking;
     } else if (event.key === "Escape" && query !== null) {
       event.preventDefault();
       event.stopPropagation(); // the dialog around us stays open
@@ -104,7 +114,7 @@ export function Combo({ id, value, shown, find, onChange, placeholder, disabled 
         data-value={value}
         onFocus={(event) => event.currentTarget.select()}
         onClick={() => query === null && setQuery("")}
-        onInput={(event) => setQuery(event.currentTarget.value)}
+        onInput={(event) => type(event.currentTarget.value)}
         onKeyDown={onKey}
         onBlur={close}
       />
