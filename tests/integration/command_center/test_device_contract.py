@@ -82,7 +82,7 @@ def test_a_foreign_firm_another_area_and_another_role_get_nothing(run: Run) -> N
             await world.access.issue(ZETA, "wl-1")
         with pytest.raises(NotFound):
             await world.care.care(ZETA, "wl-1")
-        with pytest.raises(Forbidden, match="scope"):
+        with pytest.raises(NotFound, match="outside your area"):
             await world.access.issue(ELSEWHERE, "wl-1")
         for actor in (DUTY1, LEADER, REGISTRAR):
             with pytest.raises(Forbidden, match="credentials"):
