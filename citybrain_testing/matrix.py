@@ -1,12 +1,12 @@
 """The table that the generated authorisation test walks over: for every route of the OpenAPI the action that it asks, and a
 request that would succeed. What each role may expect follows from `command_center.authority.MATRIX`.
 
-To add a route: one row in `ROWS`. A route in no row fails the test, and so does a row without a route.
+To add a route: one row in `ROWS`. `@name` in a parameter is what the world of the test named so. A route in no row fails the test, and so does a row without a route.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -32,6 +32,7 @@ class Place(StrEnum):
 
 OPEN = "open"  # without login
 OWN = "own account"  # anybody who is logged in
+BROKER = "broker"  # who shows the broker's secret; no login of a person opens it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,27 @@ class Row:
     own_unit: bool = False  # a crew is refused for another unit's
     in_incident: bool = False  # a role in the incident allows it too: who reads incidents gets as far as the object
     by_kind: bool = False  # the service asks by the kind in the body or in the row
+    also: tuple[Action, ...] = ()  # asked besides: a role needs them all
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None  # in place of a JSON body
 
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        return () if self.action is None else (self.action, *self.also)
+
+
+HOUR_US = 3_600_000_000
+REV = {"If-Match": '"1"'}
+WHY = {"reason": "核对"}
+SHELTER = {"lon": 121.2, "lat": 28.5, "values": {"name": "东浦礼堂", "capacity": 300}, "reason": "新建"}
+SHEET = "编号,名称,容纳人数,经度,纬度\ns9,西浦礼堂,200,121.21,28.51\n".encode()
+STAND = {
+    "post": "duty_officer",
+    "username": "leader1",
+    "area": AREA,
+    "from_us": CITY_US + 200 * HOUR_US,
+    "to_us": CITY_US + 208 * HOUR_US,
+}
 
 THRESHOLDS = {"property": "stage_m", "thresholds": {"on": {"red": 9.0}}, "source": "文"}
 DEVICE = {
@@ -59,6 +80,29 @@ DEVICE = {
     "name": "九",
     "area": AREA,
 }
+
+
+def _device(action: Action, **more: Any) -> Row:
+    return Row(action=action, place=Place.OBJECT, params={"device_id": "wg-river"}, **more)
+
+
+def _entry(action: Action, kind: str = "plant", entry_id: str = "p1", **more: Any) -> Row:
+    return Row(action=action, place=Place.OBJECT, params={"kind": kind, "entry_id": entry_id}, **more)
+
+
+def _import(**more: Any) -> Row:
+    return Row(action=Action.IMPORT, also=(Action.WRITE_REGISTERS,), params={"import_id": "@import"}, **more)
+
+
+def _duty(action: Action, what: str, **more: Any) -> Row:
+    return Row(action=action, place=Place.OBJECT, params={f"{what}_id": f"@{what}"}, **more)
+
+
+def _order(action: Action, verb: str = "", **more: Any) -> Row:
+    params = {"instruction_id": "@order"} | ({"verb": verb} if verb else {})
+    return Row(action=action, place=Place.OBJECT, params=params, **more)
+
+
 MOVE = {"verb": "accept", "task_id": TASK}
 
 ROWS: Mapping[tuple[str, str], Row] = {
@@ -278,4 +322,196 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("GET", "/api/v1/journal"): Row(action=Action.JOURNAL, place=Place.WHOLE),
     ("GET", "/api/v1/layers"): Row(action=Action.READ_LAYERS),
     ("GET", "/api/v1/layers/{layer}.geojson"): Row(action=Action.READ_LAYERS, params={"layer": "district"}),
+    # the broker's questions
+    ("POST", "/api/v1/broker/auth"): Row(who=BROKER, body={"username": "wg-river", "password": "x"}),
+    ("POST", "/api/v1/broker/acl"): Row(who=BROKER, body={"username": "wg-river", "topic": "t", "action": "publish"}),
+    # what is done for a device, and its credentials
+    ("GET", "/api/v1/devices/{device_id}/children"): _device(Action.READ_CARE),
+    ("GET", "/api/v1/devices/{device_id}/credentials"): _device(Action.DEVICE_CREDENTIALS),
+    ("POST", "/api/v1/devices/{device_id}/credentials"): _device(Action.DEVICE_CREDENTIALS, body=WHY),
+    ("POST", "/api/v1/devices/{device_id}/certificate"): _device(Action.DEVICE_CREDENTIALS, body=WHY),
+    ("DELETE", "/api/v1/devices/{device_id}/credentials"): _device(Action.DEVICE_CREDENTIALS, query="?reason=x"),
+    ("GET", "/api/v1/devices/{device_id}/care"): _device(Action.READ_CARE),
+    ("POST", "/api/v1/devices/{device_id}/calibrations"): _device(
+        Action.CALIBRATE,
+        body={"calibrated": "2019-08-01T00:00:00Z", "calibrated_by": "计量所", "certificate": "JL-1"},
+    ),
+    ("PUT", "/api/v1/devices/{device_id}/maintenance"): _device(
+        Action.MAINTENANCE, body={"until": "2019-08-10T00:00:00Z", "reason": "清淤"}
+    ),
+    ("DELETE", "/api/v1/devices/{device_id}/maintenance"): _device(Action.MAINTENANCE),
+    ("POST", "/api/v1/devices/{device_id}/tickets"): _device(Action.OPEN_TICKET, body={"title": "检修"}),
+    ("POST", "/api/v1/devices/{device_id}/acceptance"): _device(
+        Action.FILL_ACCEPTANCE, body={"items": {"installed": {"ok": True}}}
+    ),
+    ("GET", "/api/v1/calibrations/due"): Row(action=Action.READ_CARE, place=Place.LIST, query="?days=3000"),
+    ("GET", "/api/v1/tickets"): Row(action=Action.READ_CARE, place=Place.LIST),
+    ("GET", "/api/v1/tickets/proposals"): Row(action=Action.READ_CARE, place=Place.LIST),
+    ("POST", "/api/v1/tickets/{ticket_id}/{verb}"): Row(
+        action=Action.DECIDE_TICKET, place=Place.OBJECT, params={"ticket_id": "@ticket", "verb": "assign"}, body={}
+    ),
+    ("GET", "/api/v1/vendors/rates"): Row(
+        action=Action.READ_RATES, place=Place.LIST, query=f"?from={CITY_US - HOUR_US}&to={CITY_US}"
+    ),
+    # registers
+    ("GET", "/api/v1/registers"): Row(action=Action.READ_REGISTERS),
+    ("GET", "/api/v1/registers/unverified"): Row(action=Action.READ_REGISTERS, place=Place.LIST),
+    ("GET", "/api/v1/registers/{kind}"): Row(action=Action.READ_REGISTERS, place=Place.LIST, params={"kind": "plant"}),
+    ("GET", "/api/v1/registers/{kind}/template.xlsx"): Row(action=Action.IMPORT, params={"kind": "shelter"}),
+    ("GET", "/api/v1/registers/{kind}/export"): Row(
+        action=Action.EXPORT, params={"kind": "shelter"}, query="?format=csv"
+    ),
+    ("POST", "/api/v1/registers/{kind}"): Row(
+        action=Action.WRITE_REGISTERS, place=Place.CREATE, params={"kind": "shelter"}, body=SHELTER
+    ),
+    ("GET", "/api/v1/registers/{kind}/{entry_id}"): _entry(Action.READ_REGISTERS),
+    ("GET", "/api/v1/registers/{kind}/{entry_id}/history"): _entry(Action.READ_REGISTERS),
+    ("GET", "/api/v1/registers/{kind}/{entry_id}/statements"): _entry(Action.READ_REGISTERS),
+    ("POST", "/api/v1/registers/{kind}/{entry_id}/statements"): _entry(
+        Action.SIGN_STATEMENT, body={"date": "2019-08-09", "grade": "red", "text": "动火"}
+    ),
+    ("POST", "/api/v1/registers/{kind}/{entry_id}/verify"): _entry(Action.VERIFY_ENTRY, body={"comment": "本人接听"}),
+    ("PUT", "/api/v1/registers/{kind}/{entry_id}"): _entry(
+        Action.WRITE_REGISTERS, kind="shelter", entry_id="s1", body=SHELTER, headers=REV
+    ),
+    ("DELETE", "/api/v1/registers/{kind}/{entry_id}"): _entry(
+        Action.WRITE_REGISTERS, kind="shelter", entry_id="s1", query="?reason=x", headers=REV
+    ),
+    ("GET", "/api/v1/areas"): Row(action=Action.READ_REGISTERS, place=Place.LIST),
+    ("GET", "/api/v1/areas.geojson"): Row(action=Action.READ_REGISTERS),
+    # import, address search; an import is its owner's, and what may be imported the register decides
+    ("POST", "/api/v1/imports"): Row(
+        action=Action.IMPORT, also=(Action.WRITE_REGISTERS,), query="?kind=shelter&filename=x.csv", content=SHEET
+    ),
+    ("GET", "/api/v1/imports"): Row(action=Action.IMPORT),
+    ("GET", "/api/v1/imports/{import_id}"): _import(),
+    ("PUT", "/api/v1/imports/{import_id}"): _import(body={"crs": "EPSG:4490"}),
+    ("POST", "/api/v1/imports/{import_id}/commit"): _import(body=WHY),
+    ("GET", "/api/v1/addresses"): Row(action=Action.SEARCH_ADDRESS, place=Place.LIST, query="?q=氯碱厂"),
+    # the journal's proof
+    ("GET", "/api/v1/audit/head"): Row(action=Action.AUDIT_HEAD),
+    ("GET", "/api/v1/audit/verify"): Row(action=Action.AUDIT_VERIFY),
+    # duty
+    ("GET", "/api/v1/duty/posts"): Row(action=Action.READ_DUTY),
+    ("PUT", "/api/v1/duty/posts"): Row(
+        action=Action.PLAN_DUTY,
+        place=Place.WHOLE,
+        body={"posts": [{"post": "duty_officer", "zh": "值班员", "step": 1}], "reason": "x"},
+    ),
+    ("GET", "/api/v1/duty/shifts"): Row(
+        action=Action.READ_DUTY, place=Place.LIST, query=f"?from={CITY_US}&to={CITY_US + 100 * HOUR_US}"
+    ),
+    ("GET", "/api/v1/duty/now"): Row(action=Action.READ_DUTY, place=Place.CREATE, query=f"?area={AREA}"),
+    ("GET", "/api/v1/duty/shifts/{shift_id}"): _duty(Action.READ_DUTY, "shift"),
+    ("POST", "/api/v1/duty/shifts"): Row(action=Action.PLAN_DUTY, place=Place.CREATE, body=STAND),
+    ("POST", "/api/v1/duty/shifts/generate"): Row(
+        action=Action.PLAN_DUTY,
+        place=Place.CREATE,
+        body={
+            "post": "duty_officer",
+            "usernames": ["leader1"],
+            "area": AREA,
+            "start_us": CITY_US + 300 * HOUR_US,
+            "until_us": CITY_US + 316 * HOUR_US,
+            "shift_hours": 8,
+        },
+    ),
+    ("PUT", "/api/v1/duty/shifts/{shift_id}"): _duty(Action.PLAN_DUTY, "shift", body=STAND, headers=REV),
+    ("POST", "/api/v1/duty/shifts/{shift_id}/reassign"): _duty(
+        Action.PLAN_DUTY, "shift", body={"to": "spare", "reason": "换班"}, headers={"If-Match": "2"}
+    ),
+    ("DELETE", "/api/v1/duty/shifts/{shift_id}"): _duty(Action.PLAN_DUTY, "shift", query="?reason=x", headers=REV),
+    ("POST", "/api/v1/duty/absences"): Row(
+        action=Action.PLAN_DUTY,
+        place=Place.CREATE,
+        body={"username": "spare", "from_us": CITY_US, "to_us": CITY_US + 100 * HOUR_US, "reason": "病假"},
+    ),
+    ("DELETE", "/api/v1/duty/absences/{absence_id}"): Row(
+        action=Action.PLAN_DUTY, place=Place.WHOLE, params={"absence_id": "@absence"}, query="?reason=x"
+    ),
+    ("GET", "/api/v1/duty/handovers"): Row(action=Action.READ_DUTY, place=Place.LIST),
+    ("GET", "/api/v1/duty/handovers/{handover_id}"): _duty(Action.READ_DUTY, "handover"),
+    ("POST", "/api/v1/duty/handovers"): Row(
+        action=Action.HAND_OVER,
+        place=Place.CREATE,
+        body={"post": "duty_leader", "to_user": "leader1", "area": AREA, "substitute_reason": "x"},
+    ),
+    ("PUT", "/api/v1/duty/handovers/{handover_id}"): _duty(
+        Action.HAND_OVER, "handover", body={"remarks": "无"}, headers=REV
+    ),
+    ("POST", "/api/v1/duty/handovers/{handover_id}/sign"): _duty(Action.HAND_OVER, "handover", body={}),
+    ("POST", "/api/v1/duty/handovers/{handover_id}/withdraw"): _duty(
+        Action.HAND_OVER, "handover", body={"comment": "重写"}
+    ),
+    ("GET", "/api/v1/duty/log"): Row(action=Action.READ_DUTY, place=Place.LIST),
+    ("POST", "/api/v1/duty/log"): Row(
+        action=Action.WRITE_DUTY_LOG, place=Place.CREATE, body={"kind": "call", "text": "来电", "area": AREA}
+    ),
+    ("GET", "/api/v1/duty/log/export"): Row(action=Action.READ_DUTY, query="?day=20190809"),
+    # instructions: their addressees see and answer them wherever they are
+    ("GET", "/api/v1/instructions"): Row(action=Action.READ_INSTRUCTIONS),
+    ("GET", "/api/v1/instructions/{instruction_id}"): _order(Action.READ_INSTRUCTIONS, own_unit=True),
+    ("POST", "/api/v1/instructions"): Row(
+        action=Action.INSTRUCT,
+        place=Place.CREATE,
+        body={"text": "立即排查", "addressees": [{"kind": "user", "id": "spare"}], "area": AREA},
+    ),
+    ("POST", "/api/v1/instructions/{instruction_id}/{verb}"): _order(Action.CHECK_INSTRUCTION, verb="check", body={}),
 }
+
+# The same routes asked for something else: another verb, more in the answer, an emergency.
+MORE: Sequence[tuple[tuple[str, str], Row]] = (
+    (
+        ("POST", "/api/v1/instructions/{instruction_id}/{verb}"),
+        Row(
+            action=Action.ANSWER_INSTRUCTION,
+            params={"instruction_id": "@mine", "verb": "receive"},
+            body={"comment": ""},
+        ),
+    ),
+    (
+        ("POST", "/api/v1/instructions/{instruction_id}/{verb}"),
+        _order(Action.INSTRUCT, verb="recall", body={"comment": "撤回"}),
+    ),
+    (
+        ("GET", "/api/v1/duty/now"),
+        Row(
+            action=Action.READ_DUTY,
+            also=(Action.READ_DUTY_PHONE,),
+            place=Place.CREATE,
+            query=f"?area={AREA}&clear=true",
+        ),
+    ),
+    (
+        ("GET", "/api/v1/registers/{kind}/{entry_id}"),
+        _entry(Action.READ_REGISTERS, kind="contact", entry_id="k1", also=(Action.READ_PERSONAL,), query="?clear=true"),
+    ),
+    (
+        ("GET", "/api/v1/registers/{kind}/export"),
+        Row(
+            action=Action.EXPORT,
+            also=(Action.EXPORT_PERSONAL, Action.READ_PERSONAL),
+            params={"kind": "contact"},
+            query="?format=csv&clear=true",
+        ),
+    ),
+    (
+        ("POST", "/api/v1/tickets/{ticket_id}/{verb}"),
+        Row(action=Action.ANSWER_TICKET, place=Place.OBJECT, params={"ticket_id": "@ticket", "verb": "start"}, body={}),
+    ),
+    (
+        ("POST", "/api/v1/tasks/{task_id}/{verb}"),
+        Row(action=Action.CHECK_TASK, place=Place.OBJECT, params={"verb": "recall", "task_id": TASK}, body={}),
+    ),
+    (
+        ("PUT", "/api/v1/devices/{device_id}/thresholds"),
+        _device(
+            Action.SET_THRESHOLD,
+            also=(Action.OVERRIDE_THRESHOLD,),
+            body={**THRESHOLDS, "emergency": True, "hours": 1, "reason": "险情"},
+        ),
+    ),
+)
+# Actions that no door asks alone: a side of a signature by one's own role (tests/unit/command_center/test_device_care.py), and
+# what only the start of the programs does.
+NO_DOOR_OF_ITS_OWN = frozenset({Action.ACCEPT_FOR_VENDOR, Action.ACCEPT_FOR_CITY, Action.REGISTER_UNIT})

@@ -13,6 +13,7 @@ from command_center import chain
 from command_center.anchors import Anchor, check_anchors
 from command_center.authority import Action, require
 from command_center.chain import Break, Head, Verifier
+from command_center.cursors import row_number
 from command_center.errors import Invalid
 from command_center.journal import JournalQuery, JournalTx
 from command_center.model import Actor, JournalEntry
@@ -70,12 +71,11 @@ class AuditService:
         Rows have no area, so a person limited to areas reads none. Raises Forbidden, Invalid.
         """
         require(actor, Action.JOURNAL, area="")
-        if cursor and not cursor.isdigit():
-            raise Invalid(f"cursor {cursor!r}: expected what `next` gave")
+        before = row_number(cursor)
         if not 1 <= limit <= PAGE_MAX:
             raise Invalid(f"limit {limit}: expected 1 to {PAGE_MAX}")
         async with working(self._store, self._env, self._emit, actor) as work:
-            found = await work.tx.journal_page(query, limit, int(cursor) if cursor else None)
+            found = await work.tx.journal_page(query, limit, before)
             what = {**msgspec.to_builtins(query), "rows": len(found)}
             await work.journal(chain.JOURNAL, "", READ, None, what)
         return found, str(found[-1].seq) if len(found) == limit else None

@@ -122,6 +122,7 @@ class Action(StrEnum):
     APPROVE_THRESHOLD = "approve a change of a threshold"
     OVERRIDE_THRESHOLD = "change a threshold at once in an emergency"
     GIVE_INCIDENT_ROLE = "give a role in an incident"
+    EXPORT_PERSONAL = "export personal data in clear"
 
 
 MATRIX: Mapping[Action, frozenset[Role]] = {
@@ -185,9 +186,9 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.HAND_OVER: _DESK,
     Action.WRITE_DUTY_LOG: _DESK,
     Action.READ_INSTRUCTIONS: _WATCH | {Role.REGISTRAR},
-    Action.INSTRUCT: frozenset({L}),
+    Action.INSTRUCT: frozenset({L, COM}),
     Action.ANSWER_INSTRUCTION: _WATCH | {Role.REGISTRAR},  # whose name, unit or organisation it bears
-    Action.CHECK_INSTRUCTION: _DESK,
+    Action.CHECK_INSTRUCTION: _DESK | {COM},
     # access
     Action.READ_RULES: frozenset({L, A, ADM}),
     Action.READ_REQUESTS: _DESK | {LIA},
@@ -206,6 +207,7 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.APPROVE_THRESHOLD: frozenset({O, L, ADM}),
     Action.OVERRIDE_THRESHOLD: frozenset({L}),
     Action.GIVE_INCIDENT_ROLE: frozenset({L}),
+    Action.EXPORT_PERSONAL: frozenset({O, L, Role.REGISTRAR}),  # of those who may export, who may read one in clear
 }
 
 # What a role held in one incident (`command_center.incident_roles`) allows in that incident, whatever the account's own roles.
@@ -222,7 +224,15 @@ INCIDENT_MATRIX: Mapping[Action, frozenset[Role]] = {
 INCIDENT_ROLES = _COMMAND
 
 # Acts that a login with one factor is not enough for, where the policy (`access/second_factor.yaml`) wants two of the role.
-NEEDS_SECOND_FACTOR = frozenset({Action.USERS, Action.API_KEYS, Action.APPROVE_THRESHOLD, Action.OVERRIDE_THRESHOLD})
+NEEDS_SECOND_FACTOR = frozenset(
+    {
+        Action.USERS,
+        Action.API_KEYS,
+        Action.APPROVE_THRESHOLD,
+        Action.OVERRIDE_THRESHOLD,
+        Action.EXPORT_PERSONAL,
+    }
+)
 
 # Roles that nobody holds together: who hands out roles does not use them, who audits changes nothing, who comes from outside
 # (a firm, a machine) has no desk. Pairs; `command_center.users.check_user` asks.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from command_center.authority import MATRIX, Action, require
+from command_center.authority import MATRIX, Action, must_see, require
 from command_center.errors import NotFound
 from command_center.model import SYSTEM, Actor, Role
 from devices.registry import Device, Registry
@@ -11,12 +11,12 @@ VENDOR_ONLY = frozenset({Role.VENDOR})
 
 
 def device_for(actor: Actor, action: Action, registry: Registry, device_id: str) -> Device:
-    """The device. Raises Forbidden (role, area), NotFound; a foreign firm's device looks like none."""
+    """The device. Raises Forbidden (role), NotFound: a foreign firm's device, or one in another area, looks like none."""
     require(actor, action)
     device = registry.devices.get(device_id)
     if device is None or not of_own_firm(actor, action, device.vendor):
         raise NotFound("device", device_id)
-    require(actor, action, area=device.area)
+    must_see(actor, "device", device_id, area=device.area)
     return device
 
 

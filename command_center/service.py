@@ -22,6 +22,7 @@ from command_center.access.records import IncidentRole
 from command_center.access.scope import EVERYWHERE
 from command_center.alarm_side import alarm_of
 from command_center.authority import Action, must_see, only_own, require
+from command_center.cursors import row_number
 from command_center.dispatch import closed_for
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.machines import INCIDENT_OPEN, TASK_OVER, RequestState
@@ -387,11 +388,10 @@ class CommandCenter:
     ) -> tuple[list[JournalEntry], str | None]:
         """Newest first; `cursor` is the number of the last entry seen."""
         require(actor, Action.JOURNAL, area="")  # its entries have no area: who is limited to one reads timelines
-        if cursor and not cursor.isdigit():
-            raise Invalid(f"cursor {cursor!r}: expected what `next` gave")
+        before = row_number(cursor)
         limit = _page(limit)
         async with self.store.read() as tx:
-            found = await tx.journal(entity, entity_id, limit, int(cursor) if cursor else None)
+            found = await tx.journal(entity, entity_id, limit, before)
         return found, str(found[-1].seq) if len(found) == limit else None
 
     async def plans(self, actor: Actor) -> list[dict[str, Any]]:

@@ -87,15 +87,7 @@ def build_app(deps: ApiDeps) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    app.state.deps = deps
-    app.state.sessions = deps.sessions or Sessions(deps.signing_key, deps.clock, tenant=deps.tenant)
-    app.state.keys = deps.key_ring or KeyRing(deps.clock)
-    app.state.limiter = WriteLimiter(deps.clock, deps.limits)
-    app.state.guard = LoginGuard(deps.clock)
-    app.state.oidc_flows = oidc_routes.Flows(deps.clock)
-    app.state.replays = Replays()
-    app.state.live = LiveDoor(deps, app.state.sessions, random.Random(deps.run_id))
-    app.state.keys.on_close(lambda key_id: app.state.live.closed(key_sid(key_id)))
+    furnish(app, deps)
     problems.install(app)
     app.include_router(system_routes.open_router)
     app.include_router(device_access_routes.broker_router)  # no session: the broker shows a secret of its own
@@ -107,3 +99,16 @@ def build_app(deps: ApiDeps) -> FastAPI:
     describe(app, OPEN_PATHS)
     app.add_middleware(Rim, clock=deps.clock)
     return app
+
+
+def furnish(app: FastAPI, deps: ApiDeps) -> None:
+    """Put the rooms behind the doors. Once per application; tests that need many worlds build the doors once."""
+    app.state.deps = deps
+    app.state.sessions = deps.sessions or Sessions(deps.signing_key, deps.clock, tenant=deps.tenant)
+    app.state.keys = deps.key_ring or KeyRing(deps.clock)
+    app.state.limiter = WriteLimiter(deps.clock, deps.limits)
+    app.state.guard = LoginGuard(deps.clock)
+    app.state.oidc_flows = oidc_routes.Flows(deps.clock)
+    app.state.replays = Replays()
+    app.state.live = LiveDoor(deps, app.state.sessions, random.Random(deps.run_id))
+    app.state.keys.on_close(lambda key_id: app.state.live.closed(key_sid(key_id)))

@@ -187,7 +187,7 @@ async def issue_tasks(request: Request, incident_id: str, body: IssueTasks | Non
     """Issue draft tasks: the named ones, or all."""
     actor = could(request, Action.ISSUE_TASKS)
     ids = body.task_ids if body else None
-    return reply({"items": await facade_of(request).issue_tasks(actor, incident_id, ids, idempotency_key=key)})
+    return page(await facade_of(request).issue_tasks(actor, incident_id, ids, idempotency_key=key))
 
 
 # -- tasks -------------------------------------------------------------------------------------------------------------

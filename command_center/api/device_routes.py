@@ -19,9 +19,11 @@ from command_center.api.approval_routes import approvals_of
 from command_center.api.auth import actor_of, ask
 from command_center.api.deps import ApiDeps, History, Registers
 from command_center.api.idempotency import IdempotentRoute
+from command_center.api.plain import must_be_plain
 from command_center.api.schemas import DeviceImport, Thresholds, microseconds
 from command_center.api.system_routes import deps_of
 from command_center.authority import Action
+from command_center.cursors import row_number
 from command_center.errors import Invalid, NotFound, Unavailable
 from command_center.model import Actor, Role
 from devices.registry import Device
@@ -82,6 +84,7 @@ async def device(request: Request, device_id: str) -> Response:
 async def add_device(request: Request, document: Annotated[dict[str, Any], Body()]) -> Response:
     """Register a device, or change one, which keeps its credential. The answer shows a new credential once; only a hash is kept."""
     actor = ask(request, Action.REGISTER_DEVICE)
+    must_be_plain(document, "device")
     if not actor.has(Role.ADMIN):
         document = {**document, "vendor": actor.vendor}
     device, credential = await _registers(request).add_device(actor, document)
@@ -173,8 +176,7 @@ async def dead_letters(request: Request, device: str = "", limit: Limit = 100, c
     if ids is None and not wide:
         registry = deps_of(request).picture.registry
         ids = [d.device_id for d in registry.devices.values() if sees_device(actor, d)]
-    if cursor and not cursor.isdecimal():
-        raise Invalid(f"cursor {cursor!r}: expected what `next` gave")
+    row_number(cursor)
     items, following = await _history(request).dead_letters(ids, limit, cursor)
     return page(items, following)
 

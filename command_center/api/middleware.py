@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from command_center.api import metrics
@@ -58,6 +59,9 @@ class Rim:
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a body above the limit, announced or not, before anything parses it."""
+        if (refused := _nul_in(scope)) is not None:
+            await refused(scope, receive, send)
+            return
         length = dict(scope["headers"]).get(b"content-length", b"0")
         limit = UPLOADS.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
         if not length.isdigit() or int(length) > limit:
@@ -71,6 +75,15 @@ class Rim:
             await _too_large(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
+
+
+def _nul_in(scope: Scope) -> Response | None:
+    """The refusal of an address with a NUL in it, which no row of a database can hold: nothing has such an id."""
+    if "\x00" in scope["path"]:
+        return problem_response(404, "not-found", "nothing has an id with a NUL in it")
+    if b"%00" in scope["query_string"]:
+        return problem_response(422, "validation", "a parameter holds NUL, which is no character")
+    return None
 
 
 def _add_headers(message: MutableMapping[str, Any]) -> None:

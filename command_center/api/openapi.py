@@ -19,6 +19,7 @@ from command_center.registers.imports import DryRun
 from command_center.registers.ports import Statement
 from command_center.registers.service import EntryPage, EntryView
 from devices.registry import Device
+from gis.formats.sheet import MEDIA_TYPES, Format
 
 REF = "#/components/schemas/{name}"
 
@@ -77,6 +78,16 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("post", "/api/v1/registers/{kind}/{entry_id}/statements"): (Statement, False),
 }
 
+# (method, path) -> media types of an answer that is a file
+_SHEETS = tuple(sorted({kind.partition(";")[0] for kind in MEDIA_TYPES.values()}))
+FILES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("get", "/metrics"): ("text/plain",),
+    ("get", "/api/v1/layers/{layer}.geojson"): ("application/geo+json",),
+    ("get", "/api/v1/areas.geojson"): ("application/geo+json",),
+    ("get", "/api/v1/registers/{kind}/template.xlsx"): (MEDIA_TYPES[Format.XLSX],),
+    ("get", "/api/v1/registers/{kind}/export"): _SHEETS,
+}
+
 PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -127,6 +138,9 @@ def _document(app: FastAPI, open_paths: frozenset[str]) -> dict[str, Any]:
         operation["responses"][status]["content"] = {
             "application/json": {"schema": _page(schema) if ANSWERS[method, path][1] else schema}
         }
+    for (method, path), kinds in FILES.items():
+        content: dict[str, Any] = {kind: {} for kind in kinds}
+        document["paths"][path][method]["responses"]["200"]["content"] = content
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _errors(operation)

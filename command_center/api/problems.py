@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from command_center import errors
+from command_center.api.plain import sayable
 from command_center.registers.writing import WrongValues
 from gis.formats.sheet import FileTooLarge, FileWrong, UnknownFormat
 from stream.errors import LogError
@@ -47,7 +48,7 @@ def problem_response(
     }
     if errors_ is not None:
         body["errors"] = errors_
-    return Response(msgspec.json.encode(body), status, dict(headers or {}), "application/problem+json")
+    return Response(msgspec.json.encode(sayable(body)), status, dict(headers or {}), "application/problem+json")
 
 
 def _whole(text: str) -> str:

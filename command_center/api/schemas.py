@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from command_center.access.approvals import EMERGENCY_MAX_H
 from command_center.access.keys import MAX_DAYS
+from command_center.api.plain import why_not
 from command_center.device_access import DEFAULT_CERTIFICATE_DAYS, MAX_CERTIFICATE_DAYS
 from command_center.device_care.model import Origin
 from command_center.incident_roles import MAX_HOURS
@@ -50,6 +51,13 @@ def iso(us: int) -> str:
 
 class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, data: Any) -> Any:
+        if (why := why_not(data)) is not None:
+            raise ValueError(why)
+        return data
 
 
 class Login(Body):

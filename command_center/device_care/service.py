@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from command_center.authority import Action, require
+from command_center.authority import Action, must_see, require
 from command_center.device_care.checklists import Check, Checklist, checklist_of, open_items, view_items
 from command_center.device_care.model import (
     FROM,
@@ -275,7 +275,7 @@ class DeviceCare:
             old = await _ticket(work.tx, ticket_id)
             if not of_own_firm(actor, action, old.vendor):
                 raise NotFound("repair ticket", ticket_id)
-            require(actor, action, area=old.area)
+            must_see(actor, "repair ticket", ticket_id, area=old.area)
             if old.state not in FROM[verb]:
                 raise IllegalTransition(TICKET.name, ticket_id, old.state.value, verb.value)
             if verb is TicketVerb.CHECK and actor.username == old.reported_by:

@@ -15,7 +15,7 @@ import structlog
 
 from command_center import escalation
 from command_center.access.personal import Sealer
-from command_center.authority import Action, only_own, require
+from command_center.authority import Action, must_see, only_own, require
 from command_center.duty import handover, instructions, log, roster, shifts
 from command_center.duty.instructions import InstructionDraft
 from command_center.duty.model import (
@@ -130,7 +130,7 @@ class DutyService:
         require(actor, Action.READ_DUTY)
         async with self._reading(actor) as work:
             found = await shifts.get(work, shift_id)
-        require(actor, Action.READ_DUTY, area=found.area)
+        must_see(actor, "shift", shift_id, area=found.area)
         return shifts.shown(found)
 
     async def add_shift(self, actor: Actor, draft: ShiftDraft, reason: str) -> Shift:
@@ -141,9 +141,10 @@ class DutyService:
             return shifts.shown(made)
 
     async def change_shift(self, actor: Actor, shift_id: str, draft: ShiftDraft, rev: int, reason: str) -> Shift:
-        require(actor, Action.PLAN_DUTY, area=draft.area)
+        require(actor, Action.PLAN_DUTY)
         async with self._working(actor) as work:
-            require(actor, Action.PLAN_DUTY, area=(await shifts.get(work, shift_id)).area)
+            must_see(actor, "shift", shift_id, area=(await shifts.get(work, shift_id)).area)
+            require(actor, Action.PLAN_DUTY, area=draft.area)
             made = await shifts.change(work, shift_id, draft, rev, self._sealer.seal, reason)
             await self._changed(work)
             return shifts.shown(made)
@@ -151,7 +152,7 @@ class DutyService:
     async def remove_shift(self, actor: Actor, shift_id: str, rev: int, reason: str) -> None:
         require(actor, Action.PLAN_DUTY)
         async with self._working(actor) as work:
-            require(actor, Action.PLAN_DUTY, area=(await shifts.get(work, shift_id)).area)
+            must_see(actor, "shift", shift_id, area=(await shifts.get(work, shift_id)).area)
             await shifts.remove(work, shift_id, rev, reason)
             await self._changed(work)
 
@@ -160,7 +161,7 @@ class DutyService:
     ) -> list[Shift]:
         require(actor, Action.PLAN_DUTY)
         async with self._working(actor) as work:
-            require(actor, Action.PLAN_DUTY, area=(await shifts.get(work, shift_id)).area)
+            must_see(actor, "shift", shift_id, area=(await shifts.get(work, shift_id)).area)
             made = await shifts.reassign(work, shift_id, to, rev, self._sealer.seal, kind, reason)
             await self._changed(work)
             return [shifts.shown(s) for s in made]
@@ -242,7 +243,7 @@ class DutyService:
         require(actor, Action.READ_DUTY)
         async with self._reading(actor) as work:
             found = await handover.get(work, handover_id)
-        require(actor, Action.READ_DUTY, area=found.area)
+        must_see(actor, "hand-over", handover_id, area=found.area)
         return found
 
     async def draft_handover(
@@ -256,7 +257,7 @@ class DutyService:
     async def remark_handover(self, actor: Actor, handover_id: str, remarks: str, rev: int) -> Handover:
         require(actor, Action.HAND_OVER)
         async with self._working(actor) as work:
-            require(actor, Action.HAND_OVER, area=(await handover.get(work, handover_id)).area)
+            must_see(actor, "hand-over", handover_id, area=(await handover.get(work, handover_id)).area)
             return await handover.remark(work, handover_id, remarks, rev)
 
     async def sign_handover(
@@ -264,7 +265,7 @@ class DutyService:
     ) -> Handover:
         require(actor, Action.HAND_OVER)
         async with self._working(actor) as work:
-            require(actor, Action.HAND_OVER, area=(await handover.get(work, handover_id)).area)
+            must_see(actor, "hand-over", handover_id, area=(await handover.get(work, handover_id)).area)
             record = await work.tx.user(actor.username)
             name = record.user.name if record is not None else actor.username
             return await handover.sign(work, handover_id, name, comment, substitute_reason)
@@ -274,7 +275,7 @@ class DutyService:
         if not reason.strip():
             raise Invalid("comment: withdrawing a hand-over needs a reason")
         async with self._working(actor) as work:
-            require(actor, Action.HAND_OVER, area=(await handover.get(work, handover_id)).area)
+            must_see(actor, "hand-over", handover_id, area=(await handover.get(work, handover_id)).area)
             return await handover.withdraw(work, handover_id, reason)
 
     # --- log
@@ -367,7 +368,7 @@ class DutyService:
         self, actor: Actor, action: Action, instruction_id: str, to: InstructionState, n: int | None, comment: str
     ) -> Instruction:
         async with self._working(actor) as work:
-            found = await instructions.get(work, instruction_id)
+            found = _must_see(actor, await instructions.get(work, instruction_id), whole=True)
             require(actor, action, area=found.area)
             chosen = instructions.targets(found, n, to)
             own = [a.name for a in chosen if instructions.is_addressee(actor, a)]

@@ -79,6 +79,8 @@ class ExportService:
     async def export(self, actor: Actor, kind: str, fmt: Format, *, clear: bool = False) -> Exported:
         """All of a register that the actor may see. Raises NotFound, Forbidden, FileWrong."""
         require(actor, Action.EXPORT)
+        if clear:
+            require(actor, Action.EXPORT_PERSONAL)
         target = self._target(kind)
         rows = await self._rows_of(actor, kind, clear)
         export_id = f"ex-{secrets.token_hex(6)}"

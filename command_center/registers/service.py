@@ -15,6 +15,7 @@ from shapely.geometry import mapping
 
 from command_center.access.personal import Sealer, Unsealable
 from command_center.authority import Action, require
+from command_center.cursors import row_number
 from command_center.errors import Conflict, Forbidden, Invalid, NotFound
 from command_center.model import Actor, JournalEntry
 from command_center.ports import Emit, Store, Tx
@@ -173,8 +174,7 @@ class EntryRegister:
         """What happened to an entry, newest first; also to one that was removed, for who may change this register."""
         require(actor, Action.READ_REGISTERS)
         what = self.engine.kind(kind)
-        if cursor and not cursor.isdecimal():
-            raise Invalid(f"cursor {cursor!r}: expected what `next` gave")
+        before = row_number(cursor)
         limit = _limit(limit)
         async with self.store.read() as tx:
             if await tx.register_entry(kind, entry_id) is None:
@@ -183,7 +183,7 @@ class EntryRegister:
                     raise NotFound(kind, entry_id)
             else:
                 await self._seen(tx, actor, what, entry_id)
-            found = await tx.journal(journal_name(what), entry_id, limit, int(cursor) if cursor else None)
+            found = await tx.journal(journal_name(what), entry_id, limit, before)
         shown = [replace(j, before=self._shown(what, j, j.before), after=self._shown(what, j, j.after)) for j in found]
         return shown, str(found[-1].seq) if len(found) == limit else None
 

@@ -217,7 +217,6 @@ def test_who_writes(method: str, path: str, body: dict[str, Any], allowed: set[s
         ("GET", f"/duty/shifts?from={10**30}", None),
         ("GET", "/duty/shifts?from=0001-01-01T00:00:00%2B08:00", None),
         ("GET", f"/duty/shifts?from={START_US}&to={START_US - 1}", None),
-        ("GET", "/duty/shifts/%00", None),
         ("GET", "/duty/now?area=%00", None),
         ("GET", "/duty/log?cursor=%00", None),
         ("GET", "/duty/log?limit=0", None),

@@ -34,6 +34,7 @@ MAY = {
     Action.APPROVE_THRESHOLD: {"duty1", "leader1", "admin"},
     Action.OVERRIDE_THRESHOLD: {"leader1"},
     Action.GIVE_INCIDENT_ROLE: {"leader1"},
+    Action.EXPORT_PERSONAL: {"duty1", "leader1"},  # and registrar
     Action.IMPORT_DEVICES: {"admin"},
     Action.ADVANCE_CLOCK: {"admin"},
     Action.READ_RULES: {"leader1", "analyst1", "admin"},

@@ -94,7 +94,7 @@ def test_a_street_hands_over_its_own_alarms_only() -> None:
         assert {i.area for i in made.open_items if i.kind == "alarm"} == {"339900001"}
         with pytest.raises(Forbidden):
             await desk.duty.draft_handover(street, "duty_officer", "339900002", "duty3", substitute_reason="x")
-        with pytest.raises(Forbidden):
+        with pytest.raises(NotFound):
             await desk.duty.handover(actor("duty2", "339900002"), made.handover_id)
         seen, _ = await desk.duty.handovers(actor("duty2", "339900002"))
         assert seen == []

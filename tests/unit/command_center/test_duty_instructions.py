@@ -180,7 +180,7 @@ def test_a_responder_and_a_street_see_what_is_theirs() -> None:
         assert [i.instruction_id for i in (await desk.duty.instructions(street))[0]] == [both.instruction_id]
         with pytest.raises(NotFound):
             await desk.duty.instruction(street, "P-2019-002")
-        with pytest.raises(Forbidden):
+        with pytest.raises(NotFound):
             await desk.duty.check_instruction(street, "P-2019-002", P.CHECKED)
 
     run(story)
