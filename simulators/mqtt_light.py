@@ -70,8 +70,12 @@ class LightPublisher(asyncio.Protocol):
         """Raises ConnectionRefused, OSError, TimeoutError."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, protocol = await loop.create_connection(lambda: cls(username, password), host, port, ssl=tls)
-            await protocol._connected
+            transport, protocol = await loop.create_connection(lambda: cls(username, password), host, port, ssl=tls)
+            try:
+                await protocol._connected
+            except BaseException:
+                transport.abort()  # the broker closes too, but perhaps after this loop has ended
+                raise
         return protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
