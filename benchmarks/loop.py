@@ -143,8 +143,7 @@ def _belongs(alarm: dict[str, Any], danger: Danger) -> bool:
     if alarm["hazard"] != danger.hazard:
         return False
     same_place = not danger.devices or bool(set(alarm["device_ids"]) & set(danger.devices))
-    in_time = danger.from_us - SLACK_US <= alarm["raised_us"] <= danger.to_us + SLACK_US
-    return same_place and in_time
+    return same_place and danger.explains(alarm["raised_us"], SLACK_US)
 
 
 def _against_truth(alarms: list[dict[str, Any]], truth: list[Danger], until_us: int) -> dict[str, Any]:

@@ -33,7 +33,8 @@ CAMERA_SEES_M = 0.15
 
 
 class Danger(msgspec.Struct, frozen=True, kw_only=True):
-    """One danger. `levels`: [colour, from_us] as it grew; `marginal` dangers count neither way."""
+    """One danger. `levels`: [colour, from_us] as it grew; `marginal` dangers count neither way. On a slow rise noise reaches the
+    threshold before the world does: from `near_us` on (within MARGIN_SHARE of it) an alarm is early, and not false."""
 
     hazard: str
     subject: str
@@ -46,6 +47,12 @@ class Danger(msgspec.Struct, frozen=True, kw_only=True):
     lat: float
     levels: list[tuple[str, int]]
     marginal: bool = False
+    near_us: int | None = None  # None: as from_us
+
+    def explains(self, at_us: int, slack_us: int) -> bool:
+        """Whether something raised at `at_us` was raised while the danger was there."""
+        begun_us = self.from_us if self.near_us is None else self.near_us
+        return begun_us - slack_us <= at_us <= self.to_us + slack_us
 
 
 def dangers(world: World) -> list[Danger]:
@@ -95,6 +102,7 @@ def _levels(device: Device, hazard: str, times: FloatArray, values: FloatArray, 
     """Spells over the lowest level, each with the moments at which it reached the higher ones."""
     marks = [(colour, on[colour]) for colour in COLOURS if colour in on]
     lowest = marks[0][1]
+    near = spells(times, values >= lowest * (1.0 - MARGIN_SHARE))
     found = []
     for start_us, end_us in _joined(spells(times, values >= lowest)):
         inside = (times >= start_us) & (times < end_us)
@@ -117,6 +125,7 @@ def _levels(device: Device, hazard: str, times: FloatArray, values: FloatArray, 
                 lat=device.lat,
                 levels=grown,
                 marginal=peak < lowest * (1.0 + MARGIN_SHARE) or end_us - start_us < MARGIN_S * 1e6,
+                near_us=next(a for a, b in near if a <= start_us < b),
             )
         )
     return found

@@ -97,6 +97,20 @@ def test_a_flood_alarm_rises_through_all_four_colours_in_order(world: World, tru
         assert minutes(world, danger.levels[-1][1]) <= 270
 
 
+def test_a_slow_rise_explains_an_alarm_that_noise_raised_early(world: World, truth: list[Danger]) -> None:
+    """The valley's gusts creep up to the lowest criterion for half an hour: a station's noise is over it well before."""
+    gust = next(d for d in truth if d.hazard == "wind" and d.subject == "rw-valley")
+    assert gust.near_us is not None
+    assert 15 < (gust.from_us - gust.near_us) / MINUTE_US < 60
+    station = next(d for d in world.district.devices() if d.device_id == "rw-valley")
+    lowest = station.thresholds["gust_3s_ms"]["on"]["blue"]
+    assert 0.955 * lowest < float(world.value("rw-valley", "gust_3s_ms", np.array([gust.near_us]))[0]) < lowest
+    assert gust.explains(gust.near_us, 0)
+    assert gust.explains(gust.to_us, 0)
+    assert not gust.explains(gust.near_us - 1, 0)
+    assert not gust.explains(gust.to_us + 1, 0)
+
+
 def test_upstream_gauges_rise_before_downstream_ones(truth: list[Danger]) -> None:
     main = [g for g in river_gauges() if g.device_id not in ("wg-kuqian", "wg-nanxi")]
     onsets = [next(d for d in truth if d.subject == g.device_id).from_us for g in main]
