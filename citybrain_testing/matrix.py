@@ -398,6 +398,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
         place=Place.WHOLE,
         body={"posts": [{"post": "duty_officer", "zh": "值班员", "step": 1}], "reason": "x"},
     ),
+    ("GET", "/api/v1/duty/people"): Row(action=Action.PLAN_DUTY),
     ("GET", "/api/v1/duty/shifts"): Row(
         action=Action.READ_DUTY, place=Place.LIST, query=f"?from={CITY_US}&to={CITY_US + 100 * HOUR_US}"
     ),

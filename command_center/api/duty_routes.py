@@ -62,6 +62,12 @@ async def set_posts(request: Request, body: PostsBody) -> Response:
     return page(await duty_of(request).set_posts(actor_of(request), wanted, body.reason))
 
 
+@router.get("/people")
+async def people(request: Request) -> Response:
+    """Who can be put on the roster: names and accounts alone, for whoever plans it."""
+    return page(await duty_of(request).people(actor_of(request)))
+
+
 @router.get("/shifts")
 async def shifts(
     request: Request,

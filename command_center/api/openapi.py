@@ -12,7 +12,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from command_center.duty.model import Chain, Handover, Instruction, LogEntry, Post, Shift
+from command_center.duty.model import Chain, Colleague, Handover, Instruction, LogEntry, Post, Shift
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
 from command_center.records import Request as AgencyRequest
 from command_center.registers.imports import DryRun
@@ -51,6 +51,7 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("get", "/api/v1/devices/{device_id}"): (Device, False),
     ("get", "/api/v1/journal"): (JournalEntry, True),
     ("get", "/api/v1/duty/posts"): (Post, True),
+    ("get", "/api/v1/duty/people"): (Colleague, True),
     ("post", "/api/v1/duty/shifts"): (Shift, False),
     ("put", "/api/v1/duty/shifts/{shift_id}"): (Shift, False),
     ("get", "/api/v1/duty/now"): (Chain, False),

@@ -34,6 +34,14 @@ DEFAULT_POSTS = (
 )
 
 
+class Colleague(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that a roster can name: no telephone number, no roles."""
+
+    username: str
+    name: str
+    area: str = ""
+
+
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody holds a post for an area from `from_us` (inclusive) to `to_us` (exclusive).
 

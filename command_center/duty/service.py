@@ -15,7 +15,7 @@ import structlog
 
 from command_center import escalation
 from command_center.access.personal import Sealer
-from command_center.authority import Action, must_see, only_own, require
+from command_center.authority import MATRIX, Action, must_see, only_own, require
 from command_center.duty import handover, instructions, log, roster, shifts
 from command_center.duty.instructions import InstructionDraft
 from command_center.duty.model import (
@@ -23,6 +23,7 @@ from command_center.duty.model import (
     Absence,
     Called,
     Chain,
+    Colleague,
     Gap,
     Handover,
     Instruction,
@@ -105,6 +106,20 @@ class DutyService:
             found = await shifts.set_posts(work, posts, reason)
             await self._changed(work)
             return found
+
+    async def people(self, actor: Actor) -> list[Colleague]:
+        """Who can be put on the roster by whoever plans it: enabled accounts that may read it, of his areas or of none, by name."""
+        require(actor, Action.PLAN_DUTY)
+        async with self._store.read() as tx:
+            users = [record.user for record in await tx.users()]
+        found = [
+            Colleague(username=user.username, name=user.name, area=user.area)
+            for user in users
+            if user.enabled
+            and MATRIX[Action.READ_DUTY].intersection(user.roles)
+            and (not user.area or actor.scope.covers(area=user.area))
+        ]
+        return sorted(found, key=lambda one: (one.name, one.username))
 
     # --- the plan
 

@@ -19,7 +19,6 @@ from citybrain_testing.system import System
 pytestmark = [pytest.mark.browser, pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
 CHINA = timedelta(hours=8)
-ALLOWED = (403,)  # an operator asks for the register of users, which is not his
 EXPERT = "外聘专家张工"
 ORDER = "沿江堤防每小时巡查一次，发现险情立即上报。"
 
@@ -46,7 +45,7 @@ class Desk(Window):
 
 
 def _desk(chromium: Browser, system: System, username: str, size: dict[str, int] = OFFICE) -> Desk:
-    desk = Desk(page=new_page(chromium, size), system=system, allowed=ALLOWED)
+    desk = Desk(page=new_page(chromium, size), system=system)
     desk.login("/duty", username)
     return desk
 
@@ -71,6 +70,17 @@ def _hours(desk: Desk) -> None:
     now = desk.city_time()
     desk.fill("shift-from", (now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M"))
     desk.fill("shift-to", (now + timedelta(hours=30)).strftime("%Y-%m-%dT%H:%M"))
+
+
+def test_a_leader_names_the_districts_own_post(leader: Desk) -> None:
+    leader.tab("roster")
+    leader.click("posts")
+    leader.page.get_by_test_id("posts-dialog").wait_for()
+    leader.click("post-add")
+    leader.fill("post-zh-post_1", "防汛专班")
+    leader.picture("duty-posts.png")
+    leader.click("posts-save")
+    expect(leader.page.get_by_test_id("roster-grid")).to_contain_text("防汛专班", timeout=ACT_MS)
 
 
 def test_a_leader_adds_a_shift_and_the_grid_shows_it(leader: Desk) -> None:

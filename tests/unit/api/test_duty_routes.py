@@ -99,6 +99,14 @@ def test_a_rotation_leave_and_posts(front: Front) -> None:
     assert [p["en"] for p in front("admin", "PUT", "/duty/posts", one).json()["items"]] == ["duty_officer"]
 
 
+def test_who_plans_is_offered_the_people_without_their_numbers(front: Front) -> None:
+    listed = front("clerk1", "GET", "/duty/people").json()["items"]
+    assert {"duty1", "duty2", "leader1"} <= {one["username"] for one in listed}
+    assert not {"vendor1", "met", "unit-patrol-1"} & {one["username"] for one in listed}, "they read no roster"
+    assert all(set(one) <= {"username", "name", "area"} for one in listed)
+    assert front("duty1", "GET", "/duty/people").status_code == 403
+
+
 def test_a_hand_over_is_signed_by_two_sessions(front: Front) -> None:
     front("clerk1", "POST", "/duty/shifts", SHIFT)
     made = front(

@@ -9,6 +9,7 @@ import { toast } from "../office/toast";
 import { Labour } from "./Labour";
 import { MoveDialog } from "./MoveDialog";
 import type { Move } from "./MoveDialog";
+import { PostsDialog } from "./PostsDialog";
 import { RotationDialog } from "./RotationDialog";
 import { ShiftDialog } from "./ShiftDialog";
 import type { ShiftDraft } from "./ShiftDialog";
@@ -20,7 +21,7 @@ import { DAY_US, HOUR_US, dayStart, gridOf, isoDay, moved, onDay, parsed, person
 import type { Cell, Post, Row, Shift, Span } from "./roster";
 
 type View = "week" | "month";
-type Open = { kind: "shift"; draft: ShiftDraft } | { kind: "move"; move: Move } | { kind: "rotation" } | null;
+type Open = { kind: "shift"; draft: ShiftDraft } | { kind: "move"; move: Move } | { kind: "rotation" } | { kind: "posts" } | null;
 
 
 export function Roster({ office }: { office: Office }) {
@@ -85,6 +86,11 @@ export function Roster({ office }: { office: Office }) {
             {t("duty.import")}
           </a>
         ) : null}
+        {plans ? (
+          <button type="button" class="button" data-testid="posts" disabled={posts.value === null} onClick={() => setOpen({ kind: "posts" })}>
+            {t("duty.posts")}
+          </button>
+        ) : null}
         <button type="button" class="button" data-testid="rotation" disabled={first === undefined || !plans} onClick={() => setOpen({ kind: "rotation" })}>
           {t("duty.rotation")}
         </button>
@@ -103,6 +109,7 @@ export function Roster({ office }: { office: Office }) {
       </div>
       {open?.kind === "shift" ? <ShiftDialog office={office} posts={posts.value ?? []} shifts={all} people={people} draft={open.draft} onSwap={(move) => setOpen({ kind: "move", move })} onDone={done} onClose={() => setOpen(null)} /> : null}
       {open?.kind === "move" ? <MoveDialog office={office} posts={posts.value ?? []} shifts={all} move={open.move} onDone={done} onClose={() => setOpen(null)} /> : null}
+      {open?.kind === "posts" ? <PostsDialog office={office} posts={posts.value ?? []} onDone={(words) => { void posts.reload(); done(words); }} onClose={() => setOpen(null)} /> : null}
       {open?.kind === "rotation" ? <RotationDialog office={office} posts={posts.value ?? []} people={people} from={Math.max(dayStart(now), span.from)} start={start} onDone={done} onClose={() => setOpen(null)} /> : null}
     </div>
   );

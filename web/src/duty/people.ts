@@ -2,19 +2,19 @@
 
 import { useMemo } from "preact/hooks";
 import type { Api } from "../core/api";
-import { ApiError } from "../core/api";
 import type { Option } from "../office/Combo";
 import type { Office } from "../office/session";
 import { useLoaded } from "./data";
+import { mayPlan } from "./rights";
 import { DAY_US } from "./roster";
 import type { Shift } from "./roster";
 import type { Person } from "./types";
 
 const KNOWN_DAYS = 31;
 
-/** Users where this login may read them, and everybody who stands in the roster a month back and ahead. */
+/** The accounts that a roster can name, for whoever plans it (nobody else is told them), and everybody who stands in it a month back and ahead. */
 export function usePeople(office: Office): Person[] {
-  const users = useLoaded(() => listOf<Person>(office.api, "/api/v1/users").catch(noneIfForbidden), [office], null);
+  const users = useLoaded(() => (mayPlan(office.user) ? listOf<Person>(office.api, "/api/v1/duty/people") : Promise.resolve([])), [office], null);
   const shifts = useLoaded(() => {
     const now = Math.floor(office.clock.nowUs());
     return listOf<Shift>(office.api, `/api/v1/duty/shifts?from=${now - KNOWN_DAYS * DAY_US}&to=${now + KNOWN_DAYS * DAY_US}`);
@@ -22,18 +22,12 @@ export function usePeople(office: Office): Person[] {
   return useMemo(() => merged([{ username: office.user.username, name: office.user.name }], users.value ?? [], shifts.value ?? []), [users.value, shifts.value]);
 }
 
-/** Only security administrators read the register of users; for all others the roster is what we know. */
-function noneIfForbidden(error: unknown): Person[] {
-  if (error instanceof ApiError && error.status === 403) return [];
-  throw error;
-}
-
 /** All items of a list. */
 export function listOf<T>(api: Api, path: string): Promise<T[]> {
   return api.all<T>(path);
 }
 
-/** Those whom we know, by name then user name: from the register of users where it may be read, and from the roster. */
+/** Those whom we know, by name then user name: from the accounts that a roster can name, and from the roster. */
 export function merged(...lists: readonly (readonly Person[])[]): Person[] {
   const found = new Map<string, Person>();
   for (const person of lists.flat()) if (person.username !== "" && !found.has(person.username)) found.set(person.username, { username: person.username, name: person.name || person.username });
