@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from storage import packing
 from storage.times import opt_time, to_time
-from stream.records import EventBody, Record, RecordKind, Source, as_batch, as_event
+from stream.records import EventBody, Record, RecordKind, ResumeBody, Source, as_batch, as_event, as_resume
 
 WEEK_US = 7 * 86_400 * 1_000_000
 AHEAD_US = 86_400 * 1_000_000  # contract.md section 1: phenomenon times more than a day ahead are outliers
@@ -65,6 +65,8 @@ def effects_of(records: Sequence[Record], *, retention_us: int) -> Effects:
     for record in records:
         if record.kind is RecordKind.EVENT:
             _event(effects, record.position, as_event(record))
+        elif record.kind is RecordKind.RESUME:
+            _resume(effects, record.position, as_resume(record))
     return effects
 
 
@@ -140,6 +142,11 @@ def _nullable(table: pa.Table, name: str) -> tuple[npt.NDArray[Any], npt.NDArray
         return np.asarray(column.to_numpy()), np.zeros(table.num_rows, dtype=np.bool_)
     null = np.asarray(column.is_null().to_numpy())
     return np.asarray(column.fill_null(0).to_numpy()), null
+
+
+def _resume(effects: Effects, position: int, body: ResumeBody) -> None:
+    span = {"from_at": to_time(body.from_us), "to_at": to_time(max(body.from_us, body.to_us))}
+    effects.add("insert_own_downtime", {"position": position} | span)
 
 
 def _event(effects: Effects, position: int, body: EventBody) -> None:

@@ -14,8 +14,8 @@ from command_center.model import Actor
 from devices.clock import Clock
 
 MAX_SPAN_US = 31 * 86_400_000_000
-NOTE_ZH = "在线：每三个上报周期为一格，格内有实时数据即在线；平台自身停机未剔除"
-NOTE_EN = "online: heard live in a slot of three reporting intervals; the platform's own downtime is not taken out of the count"
+NOTE_ZH = "在线：每三个上报周期为一格，格内有实时数据即在线；平台自身停机的时间不计入"
+NOTE_EN = "online: heard live in a slot of three reporting intervals; the time in which the platform itself was down does not count"
 
 
 class VendorRate(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class RatesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     items: list[VendorRate]
     from_us: int
     to_us: int
-    own_downtime_excluded: bool = False
+    own_downtime_excluded: bool = True
     note_zh: str = NOTE_ZH
     note_en: str = NOTE_EN
     next: str | None = None

@@ -4,7 +4,11 @@ SELECT set_config('work_mem', '64MB', true);
 -- vendor_rates: What each firm's series were expected to report over [from, to) and did, and in which share of the time its
 -- devices were heard. A slot is three reporting intervals, after which a device counts as silent; it is heard in a slot by
 -- what arrived live in it. Series count from their device's registration on; one that reports more than it must counts as whole.
-WITH series AS (
+-- While we were down nothing is expected, and what a device has sent in since from that time is not counted for it either.
+WITH down AS (
+    SELECT range_agg(tstzrange(from_at, to_at)) AS spans
+      FROM own_downtime WHERE to_at > %(from_time)s AND from_at < %(to_time)s
+), series AS (
     SELECT s.datastream, s.device_id, d.vendor, s.interval_s, greatest(%(from_time)s, d.created_at) AS since
       FROM datastream s JOIN device d USING (device_id)
      WHERE s.active AND NOT d.removed AND d.kind <> 'canary' AND d.created_at < %(to_time)s
@@ -16,22 +20,27 @@ WITH series AS (
 ), slots AS (
     SELECT o.datastream, floor(date_part('epoch', o.receive_time) / (3 * s.interval_s))::bigint AS slot,
            count(*) AS received, bool_or((o.source & 6) = 0) AS live
-      FROM observation o JOIN series s USING (datastream)
+      FROM observation o JOIN series s USING (datastream) CROSS JOIN down
      WHERE o.phenomenon_time >= %(from_time)s AND o.phenomenon_time < %(to_time)s
+       AND (down.spans IS NULL OR NOT o.phenomenon_time <@ down.spans)
      GROUP BY o.datastream, slot
+), listening AS ( -- seconds, by the moment from which a series counts
+    SELECT i.since, extract(epoch FROM %(to_time)s - i.since)::double precision - coalesce((
+               SELECT sum(extract(epoch FROM upper(away) - lower(away)))
+                 FROM unnest(down.spans * tstzmultirange(tstzrange(i.since, %(to_time)s))) AS away), 0)::double precision AS seconds
+      FROM (SELECT DISTINCT since FROM series) AS i CROSS JOIN down
 ), received AS (
     SELECT datastream, sum(received)::bigint AS received FROM slots GROUP BY datastream
 ), reporting AS (
     SELECT s.vendor, count(*) AS series, sum(e.expected) AS expected, sum(least(coalesce(r.received, 0), e.expected)) AS received
-      FROM series s
-     CROSS JOIN LATERAL (
-           SELECT floor(extract(epoch FROM %(to_time)s - s.since)::double precision / s.interval_s)::bigint AS expected) e
+      FROM series s JOIN listening l USING (since)
+     CROSS JOIN LATERAL (SELECT floor(l.seconds / s.interval_s)::bigint AS expected) e
       LEFT JOIN received r USING (datastream)
      GROUP BY s.vendor
 ), device_slots AS (
     SELECT device_id, min(vendor) AS vendor,
-           greatest(1, floor(extract(epoch FROM %(to_time)s - min(since))::double precision / (3 * min(interval_s)))) AS slots
-      FROM series GROUP BY device_id
+           greatest(1, floor(max(l.seconds) / (3 * min(interval_s)))) AS slots
+      FROM series JOIN listening l USING (since) GROUP BY device_id
 ), heard AS (
     SELECT s.device_id, count(DISTINCT t.slot) AS heard
       FROM slots t JOIN series s USING (datastream) WHERE t.live GROUP BY s.device_id

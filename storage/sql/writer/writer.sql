@@ -119,6 +119,10 @@ INSERT INTO device_event (device_id, event_id, event_type, phenomenon_time, rece
 VALUES (%(device_id)s, %(event_id)s, %(event_type)s, %(phenomenon_time)s, %(receive_time)s, %(data)s, %(position)s)
 ON CONFLICT ON CONSTRAINT device_event_pkey DO NOTHING;
 
+-- insert_own_downtime: A resume mark of the log, read once however often the stretch is.
+INSERT INTO own_downtime (position, from_at, to_at) VALUES (%(position)s, %(from_at)s, %(to_at)s)
+ON CONFLICT ON CONSTRAINT own_downtime_pkey DO NOTHING;
+
 -- upsert_state: Is the device online, since when; an older report changes nothing.
 INSERT INTO device_state AS s (device_id, online, receive_time, changed_time, data)
 VALUES (%(device_id)s, %(online)s, %(receive_time)s, %(receive_time)s, %(data)s)

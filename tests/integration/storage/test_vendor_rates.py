@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from storage.database import Database
 from storage.rates import RateStore
 from storage.registry import RegistryStore
 from storage.writer import StoreService
-from stream.records import Source
+from stream.records import Source, resume
 
 HOUR_US = 3_600 * SECOND_US
 LOCAL = Actor(username="l", roles=frozenset({Role.LEADER}), scope=Scope(areas=("331002",)))
@@ -40,7 +41,7 @@ def gauge(device_id: str, vendor: str, **fields: Any) -> Device:
     return msgspec.convert(plain | listed | {"device_id": device_id, "vendor": vendor} | fields, Device)
 
 
-async def filled(database: Database) -> StillClock:
+async def filled(database: Database, *, down: Sequence[tuple[int, int]] = ()) -> StillClock:
     """An hour after T0 from one-minute gauges: a1 whole, a2 the first half, a3 never, z1 only by backfill, z2 since half past."""
     clock = StillClock()
     register = RegistryStore(database, clock, load_models())
@@ -69,6 +70,9 @@ async def filled(database: Database) -> StillClock:
     report("a2", range(30))
     report("z1", range(60), source=int(Source.LIVE | Source.BACKFILL), received_us=T0_US + HOUR_US - 5)
     report("z2", range(30, 60))
+    for from_min, to_min in down:
+        body = resume(T0_US + from_min * 60 * SECOND_US, T0_US + to_min * 60 * SECOND_US)
+        log.append(body, at_us=T0_US + to_min * 60 * SECOND_US)
     report("a1", range(60, 90))  # after the hour: not counted
     clock.now_us = T0_US + 2 * HOUR_US
     await StoreService(database, log, clock, retention_s=366 * 86_400.0).drain(log.head())
@@ -94,7 +98,7 @@ def test_each_firm_gets_what_its_devices_did(in_database: Any) -> None:
         assert [r.vendor for r in (await ask(ZETA)).items] == ["zeta"]
         (here, there) = (await ask(LOCAL)).items
         assert (here.devices, there.devices) == (3, 1), "only what stands in the actor's areas"
-        assert not (await ask(ADMIN)).own_downtime_excluded
+        assert (await ask(ADMIN)).own_downtime_excluded
         assert (await ask(ADMIN, T0_US + 9 * HOUR_US)).to_us == T0_US + 2 * HOUR_US, "nothing is expected of the future"
         with pytest.raises(Forbidden):
             await ask(VISITOR)
@@ -102,5 +106,24 @@ def test_each_firm_gets_what_its_devices_did(in_database: Any) -> None:
             await ask(ADMIN, T0_US)
         with pytest.raises(Invalid, match="31 days"):
             await vendor_rates(ADMIN, store, clock, T0_US - MAX_SPAN_US - HOUR_US, T0_US + HOUR_US)
+
+    in_database(work)
+
+
+def test_what_we_did_not_listen_to_is_nobodys_fault(in_database: Any) -> None:
+    """Down from half past to five past the hour, told in two marks that overlap: half an hour is left to be judged by."""
+
+    async def work(database: Database) -> None:
+        clock = await filled(database, down=[(30, 50), (45, 65)])
+        acme, zeta = (await vendor_rates(ADMIN, RateStore(database), clock, T0_US, T0_US + HOUR_US)).items
+        assert (acme.expected, acme.received) == (90, 60), "a1 and a2 were whole while we listened, a3 never spoke"
+        assert acme.online_rate == pytest.approx(2 / 3, abs=0.03)
+        assert acme.silent_devices == 1
+        assert (zeta.expected, zeta.received) == (30, 30), (
+            "z2 was registered when we were down; z1 sent in half an hour"
+        )
+        async with database.transaction() as conn:
+            marks = await (await conn.execute("SELECT position FROM own_downtime")).fetchall()
+        assert len(marks) == 2
 
     in_database(work)
