@@ -411,7 +411,8 @@ class FakeFacade:
 
     async def plans(self, actor: Actor) -> list[dict[str, Any]]:
         self._up()
-        return [{"plan_id": "plan.flood"}]
+        plan = {"plan_id": "plan.flood", "version": "1", "kind": "flood", "title": {"zh": "防汛", "en": "Flood"}}
+        return [plan | {"jurisdiction": "demo", "source": "test", "tasks": []}]
 
 
 PASSWORD = "correct horse battery"  # noqa: S105  (of nobody: the users below exist in tests only)
@@ -483,19 +484,35 @@ def a_registry() -> Registry:
 
 
 class FakeHistory:
+    """Answers with the columns that `storage/history.py` has: held against the document here, and there by its own tests."""
+
     async def observations(self, datastream: int, from_us: int, to_us: int, limit: int) -> list[dict[str, Any]]:
-        return [{"phenomenon_us": from_us, "result": 1.0, "text": None, "quality": 1, "source": 1}]
+        times = {"phenomenon_us": from_us, "receive_us": from_us, "device_us": None}
+        return [times | {"result": 1.0, "text": None, "quality": 1, "source": 1}]
 
     async def buckets(self, datastream: int, from_us: int, to_us: int, bucket_us: int) -> list[dict[str, Any]]:
-        return [{"t_us": from_us, "count": 1, "min": 1.0, "max": 1.0, "mean": 1.0, "last": 1.0}]
+        numbers = {"min": 1.0, "max": 1.0, "mean": 1.0, "last": 1.0, "good": 1.0}
+        return [{"t_us": from_us, "count": 1, "last_text": None} | numbers]
 
     async def check(self, device_id: str) -> dict[str, Any]:
-        return {"device_id": device_id, "received": 3, "flagged": 1, "refused": 0}
+        counts = {"received": 3, "flagged": 1, "clock_fault": 0, "backfilled": 0, "conflicts": 0, "dead_lettered": 0}
+        lists = ("state", "attributes", "last_messages", "last_events", "dead_letters", "refusals", "notes")
+        return {
+            "device_id": device_id,
+            **counts,
+            "refused": 0,
+            "last_receive_us": CITY_US,
+            "clock_offset_s": None,
+            "properties": [{"property": "stage_m", "datastream": 7, "received": 3}],
+            **{name: [] for name in lists},
+        }
 
     async def dead_letters(
         self, device_ids: Sequence[str] | None, limit: int, cursor: str
     ) -> tuple[list[dict[str, Any]], str | None]:
-        return [{"device_ids": None if device_ids is None else list(device_ids)}], None
+        asked = {"device_ids": None if device_ids is None else list(device_ids)}
+        row = {"position": 5, "device_id": "gauge-1", "receive_us": CITY_US, "reason": "bad_json", "data": asked}
+        return [row | {"sha256": "", "size_bytes": 1, "raw": "ew==", "text": "{"}], None
 
 
 class FakeRegisters:

@@ -1,4 +1,8 @@
-"""A synchronous HTTP client that talks to an ASGI application in this process: no socket, no server, cookies kept."""
+"""A synchronous HTTP client that talks to an ASGI application in this process: no socket, no server, cookies kept.
+
+What one of our applications answers is held against its own OpenAPI document, in passing: an answer that it does not have is an
+AssertionError in whatever test asked.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from fastapi import FastAPI
 from starlette.types import ASGIApp
+
+from citybrain_testing.documented import Documented
 
 
 class AsgiClient:
@@ -18,6 +25,7 @@ class AsgiClient:
         self._runner = asyncio.Runner()
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False, client=("10.1.2.3", 40000))
         self._client = httpx.AsyncClient(transport=transport, base_url=base_url)
+        self._app = app
 
     @property
     def cookies(self) -> httpx.Cookies:
@@ -27,7 +35,10 @@ class AsgiClient:
         content = options.get("content")
         if isinstance(content, Iterator):
             options["content"] = _chunks(content)
-        return self._runner.run(self._client.request(method, path, **options))
+        answer = self._runner.run(self._client.request(method, path, **options))
+        if isinstance(self._app, FastAPI) and (complaint := held(self._app, answer)):
+            raise AssertionError(f"{method} {path}: not as the document says: {complaint}")
+        return answer
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)
@@ -56,6 +67,16 @@ class AsgiClient:
     ) -> None:
         self._runner.run(self._client.aclose())
         self._runner.close()
+
+
+def held(app: FastAPI, answer: httpx.Response) -> str:
+    """What is wrong with an answer by the application's own document; "" for what the document does not know, such as pages."""
+    if not _DOCUMENTED:  # once: all our applications have the same routes, whatever stands behind them
+        _DOCUMENTED.append(Documented(app.openapi()))
+    return _DOCUMENTED[0].complaint_about(answer)
+
+
+_DOCUMENTED: list[Documented] = []
 
 
 async def _chunks(parts: Iterator[bytes]) -> AsyncIterator[bytes]:

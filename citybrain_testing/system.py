@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
+from citybrain_testing.documented import Documented
+
 T = TypeVar("T")
 
 READY_TIMEOUT_S = 180.0
@@ -31,8 +33,16 @@ class NotReadyInTime(Exception):
 class System:
     """One `citybrain up`. Use `start()`/`stop()`, or `running(...)` as a context."""
 
-    def __init__(self, data_dir: Path, *, args: Sequence[str] = ("--demo",), env: dict[str, str] | None = None) -> None:
-        self.data_dir = data_dir
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        args: Sequence[str] = ("--demo",),
+        env: dict[str, str] | None = None,
+        answers_checked: bool = True,
+    ) -> None:
+        self.data_dir, self.answers_checked = data_dir, answers_checked
+        self._documented: Documented | None = None
         self._args = [*args, "--data-dir", str(data_dir), "--port", "0", "--https-port", "0", "--json"]
         self._env = {**os.environ, **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -122,13 +132,21 @@ class System:
         return json.loads((self.data_dir / "secrets" / f"{name}.json").read_text())
 
     def login(self, username: str) -> httpx.Client:
-        """A client with the user's bearer token."""
-        client = httpx.Client(base_url=self.base_url, timeout=20.0)
+        """A client with the user's bearer token. An answer that the system's own document does not have is an AssertionError."""
+        hooks = {"response": [self._held]} if self.answers_checked else {}
+        client = httpx.Client(base_url=self.base_url, timeout=20.0, event_hooks=hooks)
         body = {"username": username, "password": self.secret("logins")[username]}
         answer = client.post("/api/v1/sessions", json=body)
         answer.raise_for_status()
         client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
         return client
+
+    def _held(self, answer: httpx.Response) -> None:
+        if self._documented is None:
+            self._documented = Documented(httpx.get(f"{self.base_url}/openapi.json", timeout=20.0).json())
+        answer.read()
+        if complaint := self._documented.complaint_about(answer):
+            raise AssertionError(f"{answer.request.method} {answer.request.url}: not as documented: {complaint}")
 
     @contextmanager
     def live(self, client: httpx.Client) -> Iterator[ClientConnection]:

@@ -11,7 +11,7 @@ from command_center.access.approvals import Approvals
 from command_center.api.answers import page, reply
 from command_center.api.auth import actor_of, ask
 from command_center.api.idempotency import IdempotentRoute
-from command_center.api.schemas import Comment, Decision, Proposal
+from command_center.api.schemas import Comment, Decision, NewProposal
 from command_center.api.system_routes import deps_of
 from command_center.authority import Action
 from command_center.errors import Unavailable
@@ -46,7 +46,7 @@ async def approval(request: Request, approval_id: str) -> Response:
 
 
 @router.post("/approvals", status_code=201)
-async def propose(request: Request, body: Proposal) -> Response:
+async def propose(request: Request, body: NewProposal) -> Response:
     """Propose a change of a registered kind (`threshold`: subject `device/property`)."""
     found = await approvals_of(request).propose(
         actor_of(request),

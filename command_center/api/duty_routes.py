@@ -218,7 +218,10 @@ async def write_log(request: Request, body: LogBody) -> Response:
     return reply(await duty_of(request).write_log(actor_of(request), entry), 201)
 
 
-@router.get("/log/export", responses={200: {"content": {"text/plain": {}, "text/markdown": {}}}})
+@router.get(
+    "/log/export",
+    responses={200: {"content": {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "text/markdown")}}},
+)
 async def export_log(
     request: Request,
     day: Annotated[str, Query(pattern=r"^[0-9]{8}$")],

@@ -12,81 +12,194 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from command_center.access.people import Person
+from command_center.access.records import Approval, IncidentRole
+from command_center.api import shapes
+from command_center.audit import Finding
+from command_center.device_access import AccessState, IssuedCertificate
+from command_center.device_care.model import AcceptanceView, Calibration, Care, Maintenance, Proposal, Ticket
+from command_center.device_care.rates import RatesAnswer
 from command_center.duty.model import Chain, Colleague, Handover, Instruction, LogEntry, Post, Shift
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
+from command_center.plans import Plan
 from command_center.records import Request as AgencyRequest
 from command_center.registers.imports import DryRun
 from command_center.registers.ports import Statement
 from command_center.registers.service import EntryPage, EntryView
-from devices.registry import Device
 from gis.formats.sheet import MEDIA_TYPES, Format
 
 REF = "#/components/schemas/{name}"
+PAGE, ONE = True, False
 
-# (method, path) -> (type of the answer, whether it is a page of them)
+# (method, path) -> (type of the answer, or several of them, whether it is a page of them). Every operation whose answer has a body stands here or in FILES.
 ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
-    ("get", "/api/v1/alarms"): (Alarm, True),
-    ("get", "/api/v1/alarms/{alarm_id}"): (Alarm, False),
-    ("get", "/api/v1/incidents"): (Incident, True),
-    ("get", "/api/v1/incidents/{incident_id}"): (Incident, False),
-    ("post", "/api/v1/incidents/{incident_id}/verify"): (Incident, False),
-    ("post", "/api/v1/incidents/{incident_id}/reject"): (Incident, False),
-    ("post", "/api/v1/incidents/{incident_id}/controlled"): (Incident, False),
-    ("post", "/api/v1/incidents/{incident_id}/close"): (Incident, False),
-    ("post", "/api/v1/incidents/{incident_id}/notes"): (Incident, False),
-    ("post", "/api/v1/incidents/{incident_id}/tasks/issue"): (Task, True),
-    ("get", "/api/v1/tasks"): (Task, True),
-    ("get", "/api/v1/tasks/{task_id}"): (Task, False),
-    ("post", "/api/v1/tasks/{task_id}/assign"): (Task, False),
-    ("get", "/api/v1/tasks/{task_id}/candidates"): (Candidate, True),
-    ("post", "/api/v1/tasks/{task_id}/{verb}"): (Task, False),
-    ("get", "/api/v1/requests"): (AgencyRequest, True),
-    ("post", "/api/v1/requests/{request_id}/answer"): (AgencyRequest, False),
-    ("get", "/api/v1/units"): (Unit, True),
-    ("post", "/api/v1/units/{unit_id}/position"): (Unit, False),
-    ("post", "/api/v1/units/{unit_id}/status"): (Unit, False),
-    ("get", "/api/v1/closures"): (Closure, True),
-    ("post", "/api/v1/closures"): (Closure, False),
-    ("get", "/api/v1/devices"): (Device, True),
-    ("get", "/api/v1/devices/{device_id}"): (Device, False),
-    ("get", "/api/v1/journal"): (JournalEntry, True),
-    ("get", "/api/v1/duty/posts"): (Post, True),
-    ("get", "/api/v1/duty/people"): (Colleague, True),
-    ("post", "/api/v1/duty/shifts"): (Shift, False),
-    ("put", "/api/v1/duty/shifts/{shift_id}"): (Shift, False),
-    ("get", "/api/v1/duty/now"): (Chain, False),
-    ("get", "/api/v1/duty/handovers"): (Handover, True),
-    ("post", "/api/v1/duty/handovers"): (Handover, False),
-    ("get", "/api/v1/duty/handovers/{handover_id}"): (Handover, False),
-    ("post", "/api/v1/duty/handovers/{handover_id}/sign"): (Handover, False),
-    ("get", "/api/v1/duty/log"): (LogEntry, True),
-    ("post", "/api/v1/duty/log"): (LogEntry, False),
-    ("get", "/api/v1/instructions"): (Instruction, True),
-    ("post", "/api/v1/instructions"): (Instruction, False),
-    ("get", "/api/v1/instructions/{instruction_id}"): (Instruction, False),
-    ("post", "/api/v1/instructions/{instruction_id}/{verb}"): (Instruction, False),
-    ("post", "/api/v1/imports"): (DryRun, False),
-    ("get", "/api/v1/imports/{import_id}"): (DryRun, False),
-    ("put", "/api/v1/imports/{import_id}"): (DryRun, False),
-    ("get", "/api/v1/registers/unverified"): (EntryPage, False),
-    ("get", "/api/v1/registers/{kind}"): (EntryPage, False),
-    ("post", "/api/v1/registers/{kind}"): (EntryView, False),
-    ("get", "/api/v1/registers/{kind}/{entry_id}"): (EntryView, False),
-    ("put", "/api/v1/registers/{kind}/{entry_id}"): (EntryView, False),
-    ("post", "/api/v1/registers/{kind}/{entry_id}/verify"): (EntryView, False),
-    ("get", "/api/v1/registers/{kind}/{entry_id}/history"): (JournalEntry, True),
-    ("get", "/api/v1/registers/{kind}/{entry_id}/statements"): (Statement, True),
-    ("post", "/api/v1/registers/{kind}/{entry_id}/statements"): (Statement, False),
+    ("post", "/api/v1/sessions"): (shapes.LoggedIn, ONE),
+    ("get", "/api/v1/me"): (shapes.Me, ONE),
+    ("get", "/api/v1/me/sessions"): (shapes.SessionRow, PAGE),
+    ("post", "/api/v1/me/totp"): (shapes.NewSecret, ONE),
+    ("post", "/api/v1/me/totp/confirm"): (shapes.RecoveryCodes, ONE),
+    ("get", "/healthz"): (shapes.Alive, ONE),
+    ("get", "/readyz"): (shapes.Ready, ONE),
+    ("get", "/api/v1/clock"): (shapes.CityClock, ONE),
+    ("post", "/api/v1/clock/advance"): (shapes.CityClock, ONE),
+    ("post", "/api/v1/broker/auth"): (shapes.Verdict, ONE),
+    ("post", "/api/v1/broker/acl"): (shapes.Verdict, ONE),
+    ("get", "/api/v1/users"): (Person, PAGE),
+    ("post", "/api/v1/users"): (shapes.NewPerson, ONE),
+    ("get", "/api/v1/users/{username}"): (Person, ONE),
+    ("put", "/api/v1/users/{username}"): (Person, ONE),
+    ("post", "/api/v1/users/{username}/password"): (shapes.PasswordShown, ONE),
+    ("post", "/api/v1/users/{username}/disable"): (Person, ONE),
+    ("post", "/api/v1/users/{username}/enable"): (Person, ONE),
+    ("get", "/api/v1/api-keys"): (shapes.ApiKeyRow, PAGE),
+    ("post", "/api/v1/api-keys"): (shapes.NewApiKey, ONE),
+    ("get", "/api/v1/approvals"): (Approval, PAGE),
+    ("post", "/api/v1/approvals"): (Approval, ONE),
+    ("get", "/api/v1/approvals/{approval_id}"): (Approval, ONE),
+    ("post", "/api/v1/approvals/{approval_id}/decide"): (Approval, ONE),
+    ("post", "/api/v1/approvals/{approval_id}/withdraw"): (Approval, ONE),
+    ("get", "/api/v1/alarms"): (Alarm, PAGE),
+    ("get", "/api/v1/alarms/{alarm_id}"): (shapes.AlarmView, ONE),
+    ("post", "/api/v1/alarms/{alarm_id}/ack"): (shapes.InTheLog, ONE),
+    ("post", "/api/v1/alarms/{alarm_id}/shelve"): (shapes.InTheLog, ONE),
+    ("post", "/api/v1/alarms/{alarm_id}/unshelve"): (shapes.InTheLog, ONE),
+    ("post", "/api/v1/alarms/{alarm_id}/reset"): (shapes.InTheLog, ONE),
+    ("post", "/api/v1/bulletins"): (shapes.InTheLog, ONE),
+    ("get", "/api/v1/incidents"): (Incident, PAGE),
+    ("get", "/api/v1/incidents/{incident_id}"): (shapes.IncidentView, ONE),
+    ("post", "/api/v1/incidents/{incident_id}/verify"): (Incident, ONE),
+    ("post", "/api/v1/incidents/{incident_id}/reject"): (Incident, ONE),
+    ("post", "/api/v1/incidents/{incident_id}/controlled"): (Incident, ONE),
+    ("post", "/api/v1/incidents/{incident_id}/close"): (Incident, ONE),
+    ("post", "/api/v1/incidents/{incident_id}/notes"): (Incident, ONE),
+    ("post", "/api/v1/incidents/{incident_id}/tasks/issue"): (Task, PAGE),
+    ("get", "/api/v1/incidents/{incident_id}/roles"): (IncidentRole, PAGE),
+    ("post", "/api/v1/incidents/{incident_id}/roles"): (IncidentRole, ONE),
+    ("get", "/api/v1/tasks"): (Task, PAGE),
+    ("get", "/api/v1/tasks/{task_id}"): (Task, ONE),
+    ("post", "/api/v1/tasks/{task_id}/assign"): (Task, ONE),
+    ("get", "/api/v1/tasks/{task_id}/candidates"): (Candidate, PAGE),
+    ("get", "/api/v1/tasks/{task_id}/route"): (shapes.Route, ONE),
+    ("post", "/api/v1/tasks/{task_id}/{verb}"): (Task, ONE),
+    ("get", "/api/v1/requests"): (AgencyRequest, PAGE),
+    ("post", "/api/v1/requests/{request_id}/answer"): (AgencyRequest, ONE),
+    ("get", "/api/v1/units"): (Unit, PAGE),
+    ("post", "/api/v1/units/{unit_id}/position"): (Unit, ONE),
+    ("post", "/api/v1/units/{unit_id}/status"): (Unit, ONE),
+    ("get", "/api/v1/closures"): (Closure, PAGE),
+    ("post", "/api/v1/closures"): (Closure, ONE),
+    ("get", "/api/v1/rules"): (shapes.ActiveRule, PAGE),
+    ("get", "/api/v1/plans"): (Plan, PAGE),
+    ("get", "/api/v1/layers"): (shapes.LayerRow, PAGE),
+    ("get", "/api/v1/devices"): (shapes.DeviceView, PAGE),
+    ("post", "/api/v1/devices"): (shapes.NewDevice, ONE),
+    ("post", "/api/v1/devices/import"): (shapes.ImportedDevices, ONE),
+    ("get", "/api/v1/devices/{device_id}"): (shapes.DeviceView, ONE),
+    ("get", "/api/v1/devices/{device_id}/children"): (shapes.DeviceView, PAGE),
+    ("put", "/api/v1/devices/{device_id}/thresholds"): (shapes.ThresholdProposal, ONE),
+    ("get", "/api/v1/devices/{device_id}/check"): (shapes.DeviceCheck, ONE),
+    ("get", "/api/v1/devices/{device_id}/credentials"): (AccessState, ONE),
+    ("post", "/api/v1/devices/{device_id}/credentials"): (shapes.Credential, ONE),
+    ("delete", "/api/v1/devices/{device_id}/credentials"): (AccessState, ONE),
+    ("post", "/api/v1/devices/{device_id}/certificate"): (IssuedCertificate, ONE),
+    ("get", "/api/v1/devices/{device_id}/care"): (Care, ONE),
+    ("get", "/api/v1/calibrations/due"): (Calibration, PAGE),
+    ("post", "/api/v1/devices/{device_id}/calibrations"): (Calibration, ONE),
+    ("put", "/api/v1/devices/{device_id}/maintenance"): (Maintenance, ONE),
+    ("get", "/api/v1/tickets"): (Ticket, PAGE),
+    ("get", "/api/v1/tickets/proposals"): (Proposal, PAGE),
+    ("post", "/api/v1/devices/{device_id}/tickets"): (Ticket, ONE),
+    ("post", "/api/v1/tickets/{ticket_id}/{verb}"): (Ticket, ONE),
+    ("post", "/api/v1/devices/{device_id}/acceptance"): (AcceptanceView, ONE),
+    ("get", "/api/v1/vendors/rates"): (RatesAnswer, ONE),
+    ("get", "/api/v1/datastreams/{number}/observations"): ((shapes.Observations, shapes.ObservationBuckets), ONE),
+    ("get", "/api/v1/dead-letters"): (shapes.DeadLetter, PAGE),
+    ("get", "/api/v1/journal"): (JournalEntry, PAGE),
+    ("get", "/api/v1/audit/head"): (shapes.AuditHead, ONE),
+    ("get", "/api/v1/audit/verify"): (Finding, ONE),
+    ("get", "/api/v1/duty/posts"): (Post, PAGE),
+    ("put", "/api/v1/duty/posts"): (Post, PAGE),
+    ("get", "/api/v1/duty/people"): (Colleague, PAGE),
+    ("get", "/api/v1/duty/shifts"): (shapes.RosterSpan, ONE),
+    ("post", "/api/v1/duty/shifts"): (Shift, ONE),
+    ("post", "/api/v1/duty/shifts/generate"): (Shift, PAGE),
+    ("get", "/api/v1/duty/shifts/{shift_id}"): (Shift, ONE),
+    ("put", "/api/v1/duty/shifts/{shift_id}"): (Shift, ONE),
+    ("post", "/api/v1/duty/shifts/{shift_id}/reassign"): (Shift, PAGE),
+    ("post", "/api/v1/duty/absences"): (shapes.AbsenceMade, ONE),
+    ("get", "/api/v1/duty/now"): (Chain, ONE),
+    ("get", "/api/v1/duty/handovers"): (Handover, PAGE),
+    ("post", "/api/v1/duty/handovers"): (Handover, ONE),
+    ("get", "/api/v1/duty/handovers/{handover_id}"): (Handover, ONE),
+    ("put", "/api/v1/duty/handovers/{handover_id}"): (Handover, ONE),
+    ("post", "/api/v1/duty/handovers/{handover_id}/sign"): (Handover, ONE),
+    ("post", "/api/v1/duty/handovers/{handover_id}/withdraw"): (Handover, ONE),
+    ("get", "/api/v1/duty/log"): (LogEntry, PAGE),
+    ("post", "/api/v1/duty/log"): (LogEntry, ONE),
+    ("get", "/api/v1/duty/log/export"): (shapes.DaySheet, ONE),
+    ("get", "/api/v1/instructions"): (Instruction, PAGE),
+    ("post", "/api/v1/instructions"): (Instruction, ONE),
+    ("get", "/api/v1/instructions/{instruction_id}"): (Instruction, ONE),
+    ("post", "/api/v1/instructions/{instruction_id}/{verb}"): (Instruction, ONE),
+    ("get", "/api/v1/imports"): (shapes.ImportRow, PAGE),
+    ("post", "/api/v1/imports"): (DryRun, ONE),
+    ("get", "/api/v1/imports/{import_id}"): (DryRun, ONE),
+    ("put", "/api/v1/imports/{import_id}"): (DryRun, ONE),
+    ("post", "/api/v1/imports/{import_id}/commit"): (shapes.ImportDone, ONE),
+    ("get", "/api/v1/addresses"): (shapes.PlaceHit, PAGE),
+    ("get", "/api/v1/areas"): (shapes.AreaNode, PAGE),
+    ("get", "/api/v1/registers"): (shapes.KindRow, PAGE),
+    ("get", "/api/v1/registers/unverified"): (EntryPage, ONE),
+    ("get", "/api/v1/registers/{kind}"): (EntryPage, ONE),
+    ("post", "/api/v1/registers/{kind}"): (EntryView, ONE),
+    ("get", "/api/v1/registers/{kind}/{entry_id}"): (EntryView, ONE),
+    ("put", "/api/v1/registers/{kind}/{entry_id}"): (EntryView, ONE),
+    ("post", "/api/v1/registers/{kind}/{entry_id}/verify"): (EntryView, ONE),
+    ("get", "/api/v1/registers/{kind}/{entry_id}/history"): (JournalEntry, PAGE),
+    ("get", "/api/v1/registers/{kind}/{entry_id}/statements"): (Statement, PAGE),
+    ("post", "/api/v1/registers/{kind}/{entry_id}/statements"): (Statement, ONE),
 }
 
 # (method, path) -> media types of an answer that is a file
 _SHEETS = tuple(sorted({kind.partition(";")[0] for kind in MEDIA_TYPES.values()}))
 FILES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("get", "/api/v1/oidc/callback"): ("text/html",),
     ("get", "/metrics"): ("text/plain",),
     ("get", "/api/v1/layers/{layer}.geojson"): ("application/geo+json",),
     ("get", "/api/v1/areas.geojson"): ("application/geo+json",),
     ("get", "/api/v1/registers/{kind}/template.xlsx"): (MEDIA_TYPES[Format.XLSX],),
     ("get", "/api/v1/registers/{kind}/export"): _SHEETS,
+}
+
+# What an operation may answer besides its success and what follows from its form (`_statuses`).
+MORE: dict[tuple[str, str], tuple[int, ...]] = {
+    ("post", "/api/v1/sessions"): (401, 429),
+    ("get", "/metrics"): (403,),
+    ("get", "/api/v1/oidc/login"): (404,),
+    ("get", "/api/v1/oidc/callback"): (400, 401, 404),
+    ("get", "/api/v1/registers/unverified"): (404,),
+    ("post", "/api/v1/imports"): (415,),
+    ("put", "/api/v1/imports/{import_id}"): (415,),
+    ("get", "/api/v1/devices"): (304,),
+    ("get", "/api/v1/devices/{device_id}"): (304,),
+    ("get", "/api/v1/layers/{layer}.geojson"): (304,),
+    ("get", "/api/v1/areas.geojson"): (304,),
+}
+REDIRECTS = frozenset({("get", "/api/v1/oidc/login")})
+WITHOUT_DATABASE = frozenset({"/healthz", "/metrics"})
+DESCRIPTIONS = {
+    304: "What the caller has is what stands",
+    400: "The body cannot be read, or the exchange is not one that was begun here",
+    401: "Nobody is logged in, or the credential is wrong",
+    403: "The role may not do this, the second factor or the CSRF header is missing",
+    404: "It does not exist, or lies outside the caller's area",
+    409: "What stands does not allow it: another state, another revision, another request under the same Idempotency-Key",
+    413: "The body is too large",
+    415: "A file of no kind that we read",
+    422: "A parameter or a field is not as described; `errors` names each",
+    428: "If-Match is missing",
+    429: "Too many requests; Retry-After says when",
+    503: "The database, the log or another part is away; Retry-After says when to ask again",
 }
 
 PROBLEM = {
@@ -123,31 +236,46 @@ def _document(app: FastAPI, open_paths: frozenset[str]) -> dict[str, Any]:
     document: dict[str, Any] = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    schemas, components = msgspec.json.schema_components([t for t, _ in ANSWERS.values()], ref_template=REF)
-    shapes = document.setdefault("components", {}).setdefault("schemas", {})
-    shapes |= components
-    shapes["Problem"] = PROBLEM
+    types = {one for answer, _ in ANSWERS.values() for one in _types(answer)}
+    schemas, components = msgspec.json.schema_components(types, ref_template=REF)
+    schema_of = dict(zip(types, schemas, strict=True))
+    shapes_ = document.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
-        shapes.pop(unused, None)
+        shapes_.pop(unused, None)
+    if twice := sorted(name for name in set(shapes_) & set(components) if "enum" not in components[name]):
+        raise RuntimeError(f"{', '.join(twice)}: a body and an answer have the same name")
+    shapes_ |= components
+    shapes_["HttpProblem"] = PROBLEM
     document["components"]["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "cookie": {"type": "apiKey", "in": "cookie", "name": "cb_session"},
     }
-    for (method, path), schema in zip(ANSWERS, schemas, strict=True):
+    for (method, path), (answer, paged) in ANSWERS.items():
+        either = [schema_of[one] for one in _types(answer)]
+        schema = either[0] if len(either) == 1 else {"anyOf": either}
         operation = document["paths"][path][method]
-        status = next(iter(operation["responses"]))
-        operation["responses"][status]["content"] = {
-            "application/json": {"schema": _page(schema) if ANSWERS[method, path][1] else schema}
-        }
+        success = operation["responses"][_success(operation)]
+        content = success.setdefault("content", {})
+        content["application/json"] = {"schema": _page(schema) if paged else schema}
     for (method, path), kinds in FILES.items():
-        content: dict[str, Any] = {kind: {} for kind in kinds}
+        content = {kind: {} if kind.endswith("json") else {"schema": {"type": "string"}} for kind in kinds}
         document["paths"][path][method]["responses"]["200"]["content"] = content
     for path, operations in document["paths"].items():
-        for operation in operations.values():
-            _errors(operation)
-            if path not in open_paths:
+        for method, operation in operations.items():
+            open_ = path in open_paths
+            _refusals(method, path, operation, open_=open_)
+            if not open_:
                 operation["security"] = [{"bearer": []}, {"cookie": []}]
     return document
+
+
+def _types(answer: Any) -> tuple[Any, ...]:
+    return answer if isinstance(answer, tuple) else (answer,)
+
+
+def _success(operation: dict[str, Any]) -> str:
+    found: str = next(status for status in operation["responses"] if status.startswith("2"))
+    return found
 
 
 def _page(schema: dict[str, Any]) -> dict[str, Any]:
@@ -158,8 +286,35 @@ def _page(schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _errors(operation: dict[str, Any]) -> None:
-    """Every operation may answer with a problem; FastAPI's own validation answer is not what we send."""
-    operation["responses"].pop("422", None)
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    operation["responses"]["default"] = {"description": "A problem (RFC 9457)", "content": content}
+def _refusals(method: str, path: str, operation: dict[str, Any], *, open_: bool) -> None:
+    """State every status that is not a success, as problems. FastAPI's own validation answer is not what we send."""
+    responses = operation["responses"]
+    responses.pop("422", None)
+    if (method, path) in REDIRECTS:
+        responses.pop("200", None)
+        responses["302"] = {"description": "To the identity provider"}
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/HttpProblem"}}}
+    for status in sorted(_statuses(method, path, operation, open_=open_)):
+        responses[str(status)] = {"description": DESCRIPTIONS[status]} | ({} if status == 304 else {"content": problem})
+    if path == "/readyz":  # not ready is an answer, not a problem
+        responses["503"] = {"description": "Not ready", "content": responses["200"]["content"]}
+
+
+def _statuses(method: str, path: str, operation: dict[str, Any], *, open_: bool) -> set[int]:
+    """What follows from the form of an operation, and what `MORE` adds."""
+    found = {422, *MORE.get((method, path), ())}
+    if path not in WITHOUT_DATABASE:
+        found.add(503)
+    if "{" in path:
+        found.add(404)
+    if not open_ or path.startswith("/api/v1/broker/"):
+        found.add(401)
+    if not open_:
+        found.add(403)
+        if method != "get":
+            found |= {404, 409, 429}
+    if "requestBody" in operation:
+        found |= {400, 413}
+    if any(parameter["name"].lower() == "if-match" for parameter in operation.get("parameters", ())):
+        found.add(428)
+    return found

@@ -285,7 +285,7 @@ class NewKey(Body):
     unit_id: Annotated[str, Field(max_length=96)] = ""
 
 
-class Proposal(Body):
+class NewProposal(Body):
     kind: Identifier
     subject: Annotated[str, Field(min_length=1, max_length=200)]
     payload: dict[str, Any]

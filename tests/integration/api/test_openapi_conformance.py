@@ -39,7 +39,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:jsonschema.*"),
 ]
 
-EXAMPLES = 6
+EXAMPLES = 12
 AS = (Role.OPERATOR, Role.LEADER, Role.REGISTRAR, Role.ADMIN, Role.SECURITY)
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 DOCUMENT = build_app(fake_deps()).openapi()

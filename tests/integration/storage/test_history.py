@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from citybrain_testing.storing import SECOND_US, T0_US, MemoryLog, StillClock, obs
+from command_center.api import shapes
 from devices.models import load_models
 from devices.registry import Device
 from storage.database import Database
@@ -108,6 +109,12 @@ def test_history_buckets_and_latest_are_the_same_on_every_tier(in_database: Any)
     in_database(work)
 
 
+def as_documented(row: dict[str, Any], shape: type) -> None:
+    """The columns are those of the OpenAPI document, no more and no fewer."""
+    assert set(row) == {field.encode_name for field in msgspec.structs.fields(shape)}
+    msgspec.convert(row, shape)
+
+
 def rounded(bucket: Bucket) -> Bucket:
     """The sum's order differs between machines; everything else is exact."""
     return msgspec.structs.replace(bucket, mean=round(bucket.mean or 0.0, 9))
@@ -121,6 +128,7 @@ def test_a_bucket_of_text_has_a_last_word_and_no_numbers(in_database: Any) -> No
         ]
         history = await stored(database, rows, random.Random(1))
         (bucket,) = await history.buckets(1, T0_US, T0_US + SECOND_US, SECOND_US)
+        as_documented(bucket, shapes.ObservationBucket)
         assert bucket == {
             "t_us": T0_US, "count": 2, "min": None, "max": None, "mean": None, "last": None, "last_text": "shut",
             "good": 1.0,
@@ -137,6 +145,7 @@ def test_pages_of_history_join_without_a_gap(in_database: Any) -> None:
         history = await stored(database, rows, random.Random(1))
         found: list[float] = []
         from_us = T0_US
+        as_documented((await history.observations(1, from_us, T0_US + 1000, 1))[0], shapes.Observation)
         while page := await history.observations(1, from_us, T0_US + 1000, 10):
             found += [row["result"] for row in page]
             from_us = page[-1]["phenomenon_us"] + 1
@@ -171,6 +180,7 @@ def test_a_check_tells_the_vendor_what_arrived_and_how_wrong_the_clock_is(in_dat
         assert check["last_receive_us"] == T0_US + 9 * SECOND_US
         assert check["last_messages"][0]["flags"] == ["suspect", "clock_fault", "over_range"]
         assert check["last_messages"][0]["seq"] == 7
+        as_documented(check, shapes.DeviceCheck)
         stranger = await history.check("nobody")
         assert (stranger["received"], stranger["clock_offset_s"], stranger["last_messages"]) == (0, None, [])
 
