@@ -130,6 +130,7 @@ def register_rows(district: District) -> dict[str, list[Row]]:
     found["material"] = _materials(people)
     found["expert"] = _experts()
     found["agency"] = _agencies()
+    found["drill"] = _drills(people)
     found["address"] = _addresses(district)
     found["unit"] = [_unit(unit) for unit in district.units()]
     return found
@@ -569,6 +570,43 @@ def _agencies() -> list[Row]:
         _row("agency-fire", None, name="椒湾区消防救援大队", authority="direct", duty_phone="119", functions="灭火、危化品处置、水域救援", owner="org-fire", area=AREA),
         _row("agency-police", None, name="椒湾区交警大队", authority="request", duty_phone="0576-0000-2012", functions="交通管制", answer_minutes=5, owner="org-police", area=AREA),
         _row("agency-marine", None, name="椒湾海事处", authority="notify", duty_phone="0576-0000-2013", functions="海上交通安全", owner="org-marine", area=AREA),
+    ]  # fmt: skip
+
+
+def _drills(people: _People) -> list[Row]:
+    director = people.one("org-emergency", "副局长", "分管应急指挥")
+    flood_teams, hazmat_teams = (
+        [f"team-{spec.unit_id.removeprefix('unit-')}" for spec in UNITS if wanted in spec.capabilities]
+        for wanted in ("flood_rescue", "hazmat")
+    )
+    port = lonlat(*next(s for s in STATIONS if s.station_id == "station-flood").at)
+    flood = {
+        "plan": "椒湾区防汛防台应急预案（2019 版）", "form": "field", "held_on": "2019-05-14", "next_due": "2020-05-31",
+        "people": 126, "objects": "城东下穿立交、岬门镇避灾安置", "scenario": "台风登陆前 12 小时，下穿立交积水，沿江两村转移。",
+        "evaluation": "指令传达和转移及时；下穿立交封闭偏慢。", "grade": "fair",
+        "participants": [
+            {"organisation": "椒湾区应急管理局", "part": "指挥协调", "count": 18},
+            {"organisation": "椒湾区水利局", "part": "巡查抢险", "count": 42},
+            {"organisation": "岬门镇人民政府", "part": "人员转移", "count": 66},
+        ],
+        "problems": [
+            {"problem": "立交积水 15 分钟后才封闭", "measure": "水位站告警直通交警值班室", "organisation": "椒湾区市政工程管理处", "due": "2019-07-31", "done_on": "2019-07-10"},
+            {"problem": "避灾点物资台账与实物不符", "measure": "逐点盘点", "organisation": "椒湾区应急管理局", "due": "2019-07-15"},
+        ],
+    }  # fmt: skip
+    chlorine = {
+        "plan": "椒湾区危险化学品事故应急预案（2018 版）", "form": "tabletop", "held_on": "2019-03-20", "next_due": "2020-03-31",
+        "people": 31, "objects": "化工园区氯碱装置", "scenario": "液氯储罐阀门泄漏，下风向学校疏散。",
+        "evaluation": "与园区控制室的联络不畅，疏散范围判断用时过长。", "grade": "pass",
+        "participants": [
+            {"organisation": "椒湾区消防救援大队", "part": "处置", "count": 12},
+            {"organisation": "化工园区管委会", "part": "疏散", "count": 19},
+        ],
+        "problems": [{"problem": "控制室值班电话无人接听", "measure": "增设应急专线", "organisation": "化工园区管委会", "due": "2019-06-30", "done_on": "2019-06-12"}],
+    }  # fmt: skip
+    return [
+        _row("drill-1", port, name="防汛防台综合演练", owner="org-emergency", director=director, teams=flood_teams, remarks=FICTIONAL, **flood),
+        _row("drill-2", None, name="液氯泄漏桌面推演", owner="org-emergency", director=director, teams=hazmat_teams, area=AREA, remarks=FICTIONAL, **chlorine),
     ]  # fmt: skip
 
 
