@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from citybrain_testing.command import START_US
+from command_center.access.personal import Sealer
 from command_center.ports import Store
 from storage.command import PostgresStore
 from storage.database import Database
 from storage.memory.command import MemoryStore
 from storage.migrate import migrate
+
+SEALER = Sealer({"k1": b"1" * 32}, "k1")
 
 
 @asynccontextmanager
@@ -21,4 +24,4 @@ async def command_store(url: str | None) -> AsyncIterator[Store]:
         return
     async with Database(url, "cmd") as database:
         await migrate(database, at_us=START_US, family="plain")
-        yield PostgresStore(database)
+        yield PostgresStore(database, SEALER)

@@ -196,6 +196,8 @@ def check_user(user: User) -> None:
     for pair in sorted(FORBIDDEN_TOGETHER, key=sorted):
         if pair <= set(user.roles):
             raise Invalid(f"roles: {' and '.join(sorted(pair))} are never held together")
+    if ":" in user.phone:
+        raise Invalid("phone: expected a telephone number")
     if any(not area.isalnum() for area in user.scope.areas):
         raise Invalid("scope.areas: expected administrative codes, digits and letters")
     if Role.RESPONDER in user.roles and not user.unit_id:

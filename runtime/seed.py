@@ -68,7 +68,7 @@ def canary_device(lon: float, lat: float, area: str) -> Device:
 
 async def seed_admin(database: Database, settings: Settings, clock: Clock, secrets: ServiceSecrets) -> None:
     """The three administrators with generated passwords (in `secrets/logins.json`, to be handed over and removed) and the canary."""
-    await _users(database, settings, clock, ADMINISTRATORS)
+    await _users(database, settings, clock, secrets, ADMINISTRATORS)
     await _devices(database, settings, clock, secrets, [canary_device(0.0, 0.0, "")])
 
 
@@ -78,7 +78,7 @@ async def seed_demo(database: Database, settings: Settings, clock: Clock, secret
     # Side by side: hashing passwords takes threads, the rest waits for the database.
     async with asyncio.TaskGroup() as group:
         users = [msgspec.convert(user, User) for user in district.users()]
-        group.create_task(_users(database, settings, clock, users), name="users")
+        group.create_task(_users(database, settings, clock, secrets, users), name="users")
         group.create_task(_district_devices(database, settings, clock, secrets, district), name="devices")
         await _layers(database, clock, district)
         await seed_registers(database, clock, secrets, district)
@@ -90,7 +90,7 @@ async def seed_demo(database: Database, settings: Settings, clock: Clock, secret
 async def _roster(database: Database, clock: Clock, secrets: ServiceSecrets, district: District) -> None:
     """The demo's roster, from today's shift on, through the same import that a clerk uses; days that stand are left alone."""
     env = build_env({}, clock, Registry())
-    target = ShiftTarget(PostgresStore(database), env, _nobody, sealer_of(secrets))
+    target = ShiftTarget(PostgresStore(database, sealer_of(secrets)), env, _nobody, sealer_of(secrets))
     now_us = clock.city_us()
     shift_day = city_wall(now_us - SHIFT_BEGINS_US).date()  # before eight it is still yesterday's shift
     sheet = district.roster(shift_day, ROSTER_DAYS)
@@ -130,8 +130,10 @@ async def _devices(
         log.info("devices_seeded", devices=len(missing))
 
 
-async def _users(database: Database, settings: Settings, clock: Clock, users: list[User]) -> None:
-    service = UserService(PostgresStore(database), clock)
+async def _users(
+    database: Database, settings: Settings, clock: Clock, secrets: ServiceSecrets, users: list[User]
+) -> None:
+    service = UserService(PostgresStore(database, sealer_of(secrets)), clock)
     path = settings.secrets_dir / "logins.json"
     logins: dict[str, str] = read_json(path) or {}
     known = {user.username for user in await service.list()}
@@ -151,7 +153,7 @@ async def _users(database: Database, settings: Settings, clock: Clock, users: li
 
 async def seed_registers(database: Database, clock: Clock, secrets: ServiceSecrets, district: District) -> None:
     """The district's registers and units, through the targets of an import. What somebody changed since stays changed."""
-    store = PostgresStore(database)
+    store = PostgresStore(database, sealer_of(secrets))
     devices = RegistryData(revision=1, full=True, devices=district.devices(), datastreams=[])
     env = build_env(await load_layers(database, clock), clock, Registry.from_data(devices))
     register = EntryRegister(store=store, env=env, emit=_nobody, sealer=sealer_of(secrets))

@@ -30,7 +30,7 @@ from runtime.device_certificates import DeviceAuthority
 from runtime.embedded.mosquitto import BrokerKind, MosquittoBroker
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.layers import export_layers
-from runtime.secrets import read_json, service_secrets, write_json
+from runtime.secrets import read_json, sealer_of, service_secrets, write_json
 from runtime.seed import seed_admin, seed_demo
 from runtime.settings import Settings, WrongSetting, save
 from runtime.supervisor import ChildSpec, Supervisor
@@ -280,7 +280,9 @@ class Up:
                 await seed_admin(database, self.settings, clock, self.secrets)
             await export_layers(database, clock, self.settings.data_dir / "layers")
             register = RegistryStore(database, clock, load_models())
-            store = PostgresStore(database)
+            store = PostgresStore(database, sealer_of(self.secrets))
+            if sealed := await store.seal_users():
+                log.info("numbers_sealed", users=sealed)
             credentials = BrokerCredentials(self.settings, self.secrets, register, store)
             accounts = await credentials.accounts()
             if self._embedded_broker is not None:

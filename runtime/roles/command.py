@@ -134,7 +134,8 @@ def _build(
     settings, clock = context.settings, context.clock
     run_id = clocks.read_state(settings.run_dir / "clock.json").run_id
     hub = Hub(epoch=random_secrets.token_hex(4))
-    store = PostgresStore(database)
+    sealer = sealer_of(context.secrets)
+    store = PostgresStore(database, sealer)
     registry, _ = load_registry(domain_reader)
     follower: DomainFollower
     canary = _canary(context, database, lambda: picture)
@@ -158,7 +159,6 @@ def _build(
         health=health.board,
     )
     layers = read_layers(settings.data_dir / "layers")
-    sealer = sealer_of(context.secrets)
     areas = Areas()
     env = build_env(
         layers,

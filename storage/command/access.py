@@ -24,7 +24,10 @@ class AccessRows(Part):
         return await self._one("end_incident_role", {"role_id": role_id, "at": to_time(at_us), "by": by}) is not None
 
     async def users_changed_since(self, machine_us: int) -> list[UserRecord]:
-        return [user_record(row) for row in await self._all("users_changed_since", {"since": to_time(machine_us)})]
+        return [
+            user_record(row, self._sealer)
+            for row in await self._all("users_changed_since", {"since": to_time(machine_us)})
+        ]
 
     async def touch_logins(self, at_machine_us: Mapping[str, int]) -> None:
         for username, at_us in sorted(at_machine_us.items()):

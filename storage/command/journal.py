@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from command_center import chain
+from command_center.access.personal import Sealer
 from command_center.chain import Head
 from command_center.journal import JournalQuery
 from command_center.model import JournalEntry
@@ -112,8 +113,8 @@ class ChainWriter:
 class JournalRows(Part):
     """The journal's part of a `command_center.ports.Tx`."""
 
-    def __init__(self, conn: Connection) -> None:
-        super().__init__(conn)
+    def __init__(self, conn: Connection, sealer: Sealer | None = None) -> None:
+        super().__init__(conn, sealer)
         self._chain = ChainWriter(conn)
 
     async def add_journal(self, entry: JournalEntry) -> int:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from psycopg.types.json import Jsonb
 
+from command_center.access.personal import Sealer
 from command_center.access.scope import Scope
 from storage.batch import clean, to_json
 from storage.database import Connection, Row
@@ -75,8 +76,8 @@ def within(scope: Scope) -> dict[str, Any]:
 class Part:
     """What every part of the transaction has: a connection and three ways to ask it."""
 
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
+    def __init__(self, conn: Connection, sealer: Sealer | None = None) -> None:
+        self._conn, self._sealer = conn, sealer
 
     @property
     def connection(self) -> Connection:

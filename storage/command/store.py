@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
+from command_center.access.personal import Sealer
 from command_center.errors import Unavailable
 from command_center.ports import Tx
 from storage.command.access import AccessRows
@@ -47,10 +49,14 @@ class PostgresTx(
 
 
 class PostgresStore:
-    """A `command_center.ports.Store`. Raises `command_center.errors.Unavailable` when the database is away."""
+    """A `command_center.ports.Store`. Raises `command_center.errors.Unavailable` when the database is away.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    `sealer` seals what is personal in rows that the rooms above read in clear: users' telephone numbers. Without one they are read
+    sealed and written back as they came; a number in clear is refused.
+    """
+
+    def __init__(self, database: Database, sealer: Sealer | None = None) -> None:
+        self._database, self._sealer = database, sealer
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Tx]:
@@ -58,9 +64,14 @@ class PostgresStore:
         try:
             async with self._database.transaction() as conn:
                 await conn.execute(SQL["begin_reading"])
-                yield PostgresTx(conn)
+                yield PostgresTx(conn, self._sealer)
         except DatabaseUnavailable as error:
             raise Unavailable(error.reason) from error
+
+    async def seal_users(self) -> int:
+        """Seal every user's number that the current key did not seal: from an earlier release, or after a rotation. How many."""
+        async with self.write() as tx:
+            return await cast(PostgresTx, tx).seal_users()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Tx]:
@@ -68,6 +79,6 @@ class PostgresStore:
         try:
             async with self._database.transaction() as conn:
                 await conn.execute(SQL["lock_writes"])
-                yield PostgresTx(conn)
+                yield PostgresTx(conn, self._sealer)
         except DatabaseUnavailable as error:
             raise Unavailable(error.reason) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from command_center.access.personal import Sealer, is_sealed
 from command_center.model import Change, User
 from command_center.records import Timer, UserRecord
 from storage.batch import clean
@@ -72,15 +73,25 @@ class LiveRows(Part):
 class UserRows(Part):
     async def user(self, username: str) -> UserRecord | None:
         row = await self._one("read_user", {"username": clean(username)})
-        return None if row is None else user_record(row)
+        return None if row is None else user_record(row, self._sealer)
 
     async def users(self) -> list[UserRecord]:
-        return [user_record(row) for row in await self._all("list_users")]
+        return [user_record(row, self._sealer) for row in await self._all("list_users")]
+
+    async def seal_users(self) -> int:
+        """Write those again whose number the current key did not seal. Raises ValueError without a sealer."""
+        if self._sealer is None:
+            raise ValueError("no key to seal with")
+        rows = await self._all("list_users")
+        stale = [row for row in rows if not self._sealer.is_current(row["document"].get("phone", ""))]
+        for row in stale:
+            await self.put_user(user_record(row, self._sealer))
+        return len(stale)
 
     async def put_user(self, record: UserRecord) -> None:
         values = {
             "username": record.user.username,
-            "document": jsonb(msgspec.to_builtins(record.user)),
+            "document": jsonb(msgspec.to_builtins(_sealed(record.user, self._sealer))),
             "password_hash": record.password_hash,
             "failures": record.failures,
             "locked_until_machine_at": opt_time(record.locked_until_us),
@@ -90,9 +101,28 @@ class UserRows(Part):
         await self._run("put_user", values)
 
 
-def user_record(row: Row) -> UserRecord:
+def _place(username: str) -> str:
+    return f"user/{username}/phone"
+
+
+def _sealed(user: User, sealer: Sealer | None) -> User:
+    """Raises ValueError for a number in clear that nobody can seal."""
+    if not user.phone or is_sealed(user.phone):
+        return user
+    if sealer is None:
+        raise ValueError(f"user {user.username!r}: the telephone number would be stored in clear")
+    return msgspec.structs.replace(user, phone=sealer.seal(user.phone, _place(user.username)))
+
+
+def _opened(user: User, sealer: Sealer | None) -> User:
+    if sealer is None or not is_sealed(user.phone):
+        return user
+    return msgspec.structs.replace(user, phone=sealer.unseal(user.phone, _place(user.username)))
+
+
+def user_record(row: Row, sealer: Sealer | None) -> UserRecord:
     return UserRecord(
-        user=msgspec.convert(row["document"], User),
+        user=_opened(msgspec.convert(row["document"], User), sealer),
         password_hash=row["password_hash"],
         failures=row["failures"],
         locked_until_us=opt_us(row["locked_until_machine_at"]),
