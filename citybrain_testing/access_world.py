@@ -45,6 +45,7 @@ from command_center.duty.shifts import ShiftDraft
 from command_center.machines import RequestState
 from command_center.model import Actor, Role, User
 from command_center.ports import Tx
+from command_center.quality import DeviceFacts, QualityService
 from command_center.records import Request, UserRecord
 from command_center.registers.addresses import AddressService, FixedPlaces
 from command_center.registers.exports import ExportService
@@ -73,6 +74,11 @@ class Districts:
 
     def geojson(self, layer: str) -> tuple[bytes, str] | None:
         return (b'{"type":"FeatureCollection","features":[]}', '"1"') if layer == "district" else None
+
+
+class OneDoubt:
+    async def device_facts(self, since_us: int) -> list[DeviceFacts]:
+        return [DeviceFacts(device_id="wg-river", suspect=1)]
 
 
 class OneFirm:
@@ -187,6 +193,7 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
         device_access=rooms.access,
         device_care=rooms.care,
         rates=OneFirm(),
+        quality=QualityService(store, env, entries, OneDoubt(), lambda device_id: "no_data"),
         broker_door=ShutDoor(),
         broker_secret="hook-secret",  # noqa: S106
         entries=entries,

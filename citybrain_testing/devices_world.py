@@ -15,6 +15,7 @@ from command_center.device_care.service import DeviceCare
 from command_center.device_register import RegisterService
 from command_center.model import Actor, Role
 from command_center.ports import Store
+from command_center.work import Env
 from devices.models import load_models
 from devices.registry import Device, Registry
 from storage.command import PostgresStore
@@ -87,6 +88,7 @@ class DevicesWorld:
     care: DeviceCare
     door: FakeDoor
     log: MemoryLog
+    env: Env
     status: dict[str, str] = field(default_factory=dict)
 
     def received(self, device_id: str, facts: Facts) -> None:
@@ -128,5 +130,6 @@ async def _world(
         care=care,
         door=door,
         log=base.log,
+        env=env,
         status=status,
     )

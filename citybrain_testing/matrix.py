@@ -345,6 +345,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
         Action.FILL_ACCEPTANCE, body={"items": {"installed": {"ok": True}}}
     ),
     ("GET", "/api/v1/calibrations/due"): Row(action=Action.READ_CARE, place=Place.LIST, query="?days=3000"),
+    ("GET", "/api/v1/quality"): Row(action=Action.READ_CARE, place=Place.LIST),
     ("GET", "/api/v1/tickets"): Row(action=Action.READ_CARE, place=Place.LIST),
     ("GET", "/api/v1/tickets/proposals"): Row(action=Action.READ_CARE, place=Place.LIST),
     ("POST", "/api/v1/tickets/{ticket_id}/{verb}"): Row(
@@ -383,6 +384,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("POST", "/api/v1/imports"): Row(
         action=Action.IMPORT, also=(Action.WRITE_REGISTERS,), query="?kind=shelter&filename=x.csv", content=SHEET
     ),
+    ("GET", "/api/v1/dictionary.xlsx"): Row(action=Action.READ_REGISTERS),
     ("GET", "/api/v1/imports"): Row(action=Action.IMPORT),
     ("GET", "/api/v1/imports/{import_id}"): _import(),
     ("PUT", "/api/v1/imports/{import_id}"): _import(body={"crs": "EPSG:4490"}),

@@ -21,6 +21,7 @@ from command_center.device_care.service import DeviceCare
 from command_center.duty.service import DutyService
 from command_center.facade import CommandFacade
 from command_center.model import Actor, Alarm, User
+from command_center.quality import QualityService
 from command_center.registers.addresses import AddressService
 from command_center.registers.exports import ExportService
 from command_center.registers.imports import ImportService
@@ -155,6 +156,7 @@ class ApiDeps:
     device_access: DeviceAccess | None = None
     device_care: DeviceCare | None = None
     rates: Rates | None = None
+    quality: QualityService | None = None
     broker_door: BrokerDoor | None = None
     broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None

@@ -99,6 +99,12 @@ async def template(request: Request, kind: str) -> Response:
     return _attachment(await _exports(request).template(actor_of(request), kind))
 
 
+@router.get("/dictionary.xlsx")
+async def dictionary(request: Request) -> Response:
+    """The documented schema of all registers (数据字典): kinds, fields, types, units, allowed values."""
+    return _attachment(await _exports(request).dictionary(actor_of(request)))
+
+
 @router.get("/registers/{kind}/export")
 async def export(request: Request, kind: str, format: Format = Format.XLSX, clear: bool = False) -> Response:  # noqa: A002  (the door's name)
     """All of a register that the asker may see. Personal data are masked unless `clear`, which takes the right to read them."""

@@ -22,6 +22,7 @@ from command_center.device_care.rates import RatesAnswer
 from command_center.duty.model import Chain, Colleague, Handover, Instruction, LogEntry, Post, Shift
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
 from command_center.plans import Plan
+from command_center.quality import QualityBoard
 from command_center.records import Request as AgencyRequest
 from command_center.registers.imports import DryRun
 from command_center.registers.ports import Statement
@@ -112,6 +113,7 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("post", "/api/v1/tickets/{ticket_id}/{verb}"): (Ticket, ONE),
     ("post", "/api/v1/devices/{device_id}/acceptance"): (AcceptanceView, ONE),
     ("get", "/api/v1/vendors/rates"): (RatesAnswer, ONE),
+    ("get", "/api/v1/quality"): (QualityBoard, ONE),
     ("get", "/api/v1/datastreams/{number}/observations"): ((shapes.Observations, shapes.ObservationBuckets), ONE),
     ("get", "/api/v1/dead-letters"): (shapes.DeadLetter, PAGE),
     ("get", "/api/v1/journal"): (JournalEntry, PAGE),
@@ -167,6 +169,7 @@ FILES: dict[tuple[str, str], tuple[str, ...]] = {
     ("get", "/metrics"): ("text/plain",),
     ("get", "/api/v1/layers/{layer}.geojson"): ("application/geo+json",),
     ("get", "/api/v1/areas.geojson"): ("application/geo+json",),
+    ("get", "/api/v1/dictionary.xlsx"): (MEDIA_TYPES[Format.XLSX],),
     ("get", "/api/v1/registers/{kind}/template.xlsx"): (MEDIA_TYPES[Format.XLSX],),
     ("get", "/api/v1/registers/{kind}/export"): _SHEETS,
 }

@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from command_center.model import Actor
 from command_center.ports import Emit, Store
 from command_center.registers.import_cells import DECIMALS
 from command_center.registers.import_columns import GEOMETRY, ID, LAT, LON, id_field
+from command_center.registers.kinds import load_kinds
 from command_center.registers.targets import Field, ImportTarget, Row
 from command_center.registers.values import several
 from command_center.work import CHINA, Env, working
@@ -103,6 +104,13 @@ class ExportService:
             export_id="", content=content, filename=f"{kind}-template.xlsx", media_type=MEDIA_TYPES[Format.XLSX]
         )
 
+    async def dictionary(self, actor: Actor) -> Exported:
+        """The documented schema of all registers (数据字典) as a workbook: kinds, and every field of each. Raises Forbidden."""
+        require(actor, Action.READ_REGISTERS)
+        content = await self._write(dictionary_of(self._targets), Format.XLSX, ())
+        media = MEDIA_TYPES[Format.XLSX]
+        return Exported(export_id="", content=content, filename="data-dictionary.xlsx", media_type=media)
+
     def _target(self, kind: str) -> ImportTarget:
         if kind not in self._targets:
             raise NotFound("kind of register", kind)
@@ -123,6 +131,44 @@ class ExportService:
             f"Export {export_id}: {actor.username}, {when} (UTC+8), tenant {self._tenant} ({self._tenant_kind}), "
             f"{personal_en}. This export is in the journal.",
         )
+
+
+BESIDE = {"device": ("设备", "Devices"), "unit": ("处置力量", "Field units"), "shift": ("排班", "Roster")}
+DICTIONARY_KINDS = ("编号 id", "名称", "Name", "依据 Source", "字段数 Fields")
+DICTIONARY_FIELDS = (
+    "登记册 Register", "字段 Field", "名称", "Name", "类型 Type", "必填 Required", "个人信息 Personal", "单位 UoM", "最小 Min",
+    "最大 Max", "取值 Values", "指向 Refers to", "说明", "Help",
+)  # fmt: skip
+
+
+def dictionary_of(targets: Mapping[str, ImportTarget]) -> list[Sheet]:
+    """Two tables: the kinds, and their fields; a table inside a row stands under `field.column`."""
+    kinds, fields = [], []
+    for kind, target in targets.items():
+        rows = [line for field in target.fields for line in _described(kind, field, "")]
+        fields += rows
+        known = load_kinds().get(kind)
+        zh, en, source = (known.zh, known.en, known.source) if known else (*BESIDE.get(kind, (kind, kind)), "")
+        kinds.append((kind, zh, en, source, len(rows)))
+    return [
+        Sheet(columns=columns, rows=rows, numbers=range(2, len(rows) + 2), name=name)
+        for name, columns, rows in (
+            ("登记册 Registers", DICTIONARY_KINDS, kinds),
+            ("字段 Fields", DICTIONARY_FIELDS, fields),
+        )
+    ]
+
+
+def _described(kind: str, field: Field, above: str) -> Iterator[tuple[Any, ...]]:
+    key = f"{above}.{field.key}" if above else field.key
+    choices = "；".join(f"{c.value}={c.zh}" for c in field.choices)
+    yes = ("", "是")
+    yield (
+        kind, key, field.zh, field.en, field.type, yes[field.required], yes[field.personal], field.uom, field.minimum,
+        field.maximum, choices, field.ref, field.help_zh, field.help_en,
+    )  # fmt: skip
+    for column in field.fields:
+        yield from _described(kind, column, key)
 
 
 HOW_TO = (

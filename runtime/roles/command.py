@@ -28,6 +28,7 @@ from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
 from command_center.outbox import Outbox, Sender, Sink, sink_for
 from command_center.picture import PictureFollower, past_event
+from command_center.quality import QualityService
 from command_center.registers.service import EntryRegister
 from command_center.registers.wiring import RegisterPlaces, rows_of, targets_of
 from command_center.registers.writing import Areas
@@ -63,6 +64,7 @@ from storage.command import PostgresStore
 from storage.database import Database
 from storage.errors import StorageError
 from storage.history import HistoryStore
+from storage.quality import QualityFacts
 from storage.rates import RateStore
 from storage.registry import RegistryStore
 from stream.errors import LogError
@@ -102,6 +104,7 @@ class _Rooms:
     credentials: BrokerCredentials
     device_access: DeviceAccess
     care: DeviceCare
+    quality: QualityService
     canary: Canary
     health: Health
     anchors: AnchorService
@@ -210,6 +213,7 @@ def _build(
         access=access,
         entries=entries,
         care=care,
+        quality=QualityService(store, env, entries, QualityFacts(database), picture.status_of),
         canary=canary,
         health=health,
         anchors=anchors,
@@ -345,6 +349,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         device_access=rooms.device_access,
         device_care=rooms.care,
         rates=RateStore(rooms.database),
+        quality=rooms.quality,
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,
         entries=rooms.entries,
