@@ -14,6 +14,7 @@ const PAGES: [string, Key][] = [
   ["desk", "office.desk"],
   ["registers", "office.registers"],
   ["duty", "office.duty"],
+  ["quality", "office.quality"],
   ["admin", "office.admin"],
 ];
 
