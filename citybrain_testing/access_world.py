@@ -52,6 +52,7 @@ from command_center.registers.exports import ExportService
 from command_center.registers.imports import ImportService
 from command_center.registers.service import EntryRegister
 from command_center.registers.wiring import rows_of, targets_of
+from command_center.registers.zones import ZoneService
 from command_center.users import UserService
 from devices.models import load_models
 from devices.registry import RegistryData
@@ -193,6 +194,7 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
         device_access=rooms.access,
         device_care=rooms.care,
         rates=OneFirm(),
+        zones=ZoneService(entries, lambda lon, lat: None),
         quality=QualityService(store, env, entries, OneDoubt(), lambda device_id: "no_data"),
         broker_door=ShutDoor(),
         broker_secret="hook-secret",  # noqa: S106

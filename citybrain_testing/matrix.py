@@ -357,6 +357,9 @@ ROWS: Mapping[tuple[str, str], Row] = {
     # registers
     ("GET", "/api/v1/registers"): Row(action=Action.READ_REGISTERS),
     ("GET", "/api/v1/registers/unverified"): Row(action=Action.READ_REGISTERS, place=Place.LIST),
+    ("GET", "/api/v1/registers/plant/{entry_id}/zones"): Row(
+        action=Action.READ_REGISTERS, place=Place.OBJECT, params={"entry_id": "p1"}
+    ),
     ("GET", "/api/v1/registers/{kind}"): Row(action=Action.READ_REGISTERS, place=Place.LIST, params={"kind": "plant"}),
     ("GET", "/api/v1/registers/{kind}/template.xlsx"): Row(action=Action.IMPORT, params={"kind": "shelter"}),
     ("GET", "/api/v1/registers/{kind}/export"): Row(

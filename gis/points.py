@@ -52,6 +52,13 @@ def local_xy_m(lon: npt.ArrayLike, lat: npt.ArrayLike, lon0: float, lat0: float)
     return np.asarray(EARTH_RADIUS_M * np.cos(np.radians(lat0)) * lon_rad), np.asarray(EARTH_RADIUS_M * lat_rad)
 
 
+def local_lonlat(x_m: npt.ArrayLike, y_m: npt.ArrayLike, lon0: float, lat0: float) -> tuple[FloatArray, FloatArray]:
+    """Longitude and latitude of east and north metres from (lon0, lat0): the inverse of `local_xy_m`. NaN passes through."""
+    east, north = np.asarray(x_m, dtype=np.float64), np.asarray(y_m, dtype=np.float64)
+    scale = EARTH_RADIUS_M * np.cos(np.radians(lat0))
+    return np.asarray(lon0 + np.degrees(east / scale)), np.asarray(lat0 + np.degrees(north / EARTH_RADIUS_M))
+
+
 def check_lonlat(lon: Any, lat: Any) -> tuple[float, float]:
     """Longitude and latitude as floats. Raises ValueError that names what is wrong (order, range, NaN, type)."""
     try:

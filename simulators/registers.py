@@ -131,6 +131,7 @@ def register_rows(district: District) -> dict[str, list[Row]]:
     found["expert"] = _experts()
     found["agency"] = _agencies()
     found["drill"] = _drills(people)
+    found["isolation_distance"] = _distances()
     found["address"] = _addresses(district)
     found["unit"] = [_unit(unit) for unit in district.units()]
     return found
@@ -570,6 +571,21 @@ def _agencies() -> list[Row]:
         _row("agency-fire", None, name="椒湾区消防救援大队", authority="direct", duty_phone="119", functions="灭火、危化品处置、水域救援", owner="org-fire", area=AREA),
         _row("agency-police", None, name="椒湾区交警大队", authority="request", duty_phone="0576-0000-2012", functions="交通管制", answer_minutes=5, owner="org-police", area=AREA),
         _row("agency-marine", None, name="椒湾海事处", authority="notify", duty_phone="0576-0000-2013", functions="海上交通安全", owner="org-marine", area=AREA),
+    ]  # fmt: skip
+
+
+def _distances() -> list[Row]:
+    """Numbers of no guidebook's edition, so that the demo can draw; a real city loads the edition that it uses."""
+    edition = "演示数值，不是任何版本的指南，不得用于实战"
+    table = (
+        ("氯", "1017", "small", 60, 0.3, 1.2),
+        ("氯", "1017", "large", 500, 3.0, 8.0),
+        ("氨", "1005", "small", 30, 0.1, 0.2),
+        ("氨", "1005", "large", 150, 0.8, 2.0),
+    )
+    return [
+        _row(f"distance-{un}-{spill}", None, name=name, un_number=un, spill=spill, isolate_m=isolate_m, day_km=day_km, night_km=night_km, edition=edition, remarks=FICTIONAL)
+        for name, un, spill, isolate_m, day_km, night_km in table
     ]  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from command_center.records import Request as AgencyRequest
 from command_center.registers.imports import DryRun
 from command_center.registers.ports import Statement
 from command_center.registers.service import EntryPage, EntryView
+from command_center.registers.zones import LeakZones
 from gis.formats.sheet import MEDIA_TYPES, Format
 
 REF = "#/components/schemas/{name}"
@@ -160,6 +161,7 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("get", "/api/v1/registers/{kind}/{entry_id}/history"): (JournalEntry, PAGE),
     ("get", "/api/v1/registers/{kind}/{entry_id}/statements"): (Statement, PAGE),
     ("post", "/api/v1/registers/{kind}/{entry_id}/statements"): (Statement, ONE),
+    ("get", "/api/v1/registers/plant/{entry_id}/zones"): (LeakZones, ONE),
 }
 
 # (method, path) -> media types of an answer that is a file

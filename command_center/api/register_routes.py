@@ -178,6 +178,15 @@ async def sign(request: Request, kind: Kind, entry_id: EntryId, body: StatementB
     return reply(signed, 201)
 
 
+@router.get("/registers/plant/{entry_id}/zones")
+async def zones(request: Request, entry_id: EntryId) -> Response:
+    """Isolation and protective action zones of its tanks now, and who is inside: advice that a person confirms."""
+    service = deps_of(request).zones
+    if service is None:
+        raise Unavailable("zones are not part of this installation")
+    return reply(await service.of_plant(actor_of(request), entry_id), headers={"Cache-Control": "no-store"})
+
+
 @router.get("/areas")
 async def areas(request: Request) -> Response:
     """The tree of areas, nested, without outlines."""

@@ -32,8 +32,10 @@ from command_center.quality import QualityService
 from command_center.registers.service import EntryRegister
 from command_center.registers.wiring import RegisterPlaces, rows_of, targets_of
 from command_center.registers.writing import Areas
+from command_center.registers.zones import ZoneService
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
+from command_center.wind import nearest_wind
 from devices.models import load_models
 from gis.addresses import Place
 from gis.hub import Hub, PastEvent
@@ -105,6 +107,7 @@ class _Rooms:
     device_access: DeviceAccess
     care: DeviceCare
     quality: QualityService
+    zones: ZoneService
     canary: Canary
     health: Health
     anchors: AnchorService
@@ -214,6 +217,7 @@ def _build(
         entries=entries,
         care=care,
         quality=QualityService(store, env, entries, QualityFacts(database), picture.status_of),
+        zones=ZoneService(entries, lambda lon, lat: nearest_wind(registry, picture.latest_of, clock, lon, lat)),
         canary=canary,
         health=health,
         anchors=anchors,
@@ -350,6 +354,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         device_care=rooms.care,
         rates=RateStore(rooms.database),
         quality=rooms.quality,
+        zones=rooms.zones,
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,
         entries=rooms.entries,

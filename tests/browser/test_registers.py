@@ -274,6 +274,21 @@ def test_the_desk_reads_a_number_in_clear_and_says_that_it_is_right(desk: Office
     expect(desk.page.get_by_test_id("history")).to_contain_text("查看完整号码")
 
 
+def test_a_plants_leak_zones_are_drawn_as_advice_with_who_is_inside(desk: Office) -> None:
+    desk.open("/registers?kind=plant")
+    desk.loaded()
+    desk.page.get_by_test_id("entries").get_by_text("氯碱", exact=False).first.click()
+    desk.click("tab-zones")
+    zones = desk.page.get_by_test_id("zones")
+    expect(zones).to_contain_text("须人确认", timeout=ACT_MS)
+    expect(zones).to_contain_text("UN 1017")
+    expect(zones).to_contain_text("不得用于实战")
+    desk.click("spill-large")
+    expect(desk.page.get_by_test_id("zone-inside").locator("li").first).to_be_visible(timeout=ACT_MS)
+    desk.page.wait_for_timeout(800)  # the map glides to the zone
+    desk.picture("leak-zones-1920x1080.png")
+
+
 def test_the_register_leaves_as_a_file(desk: Office) -> None:
     desk.open("/registers?kind=shelter")
     desk.loaded()

@@ -30,7 +30,19 @@ def test_the_shipped_kinds_are_those_of_the_issue() -> None:
     assert set(load_kinds()) == {
         *("area", "organisation", "contact", "address"),
         *("reservoir", "dyke", "sluice", "slope", "underpass", "flood_village", "construction_site", "boat", "harbour"),
-        *("plant", "school", "hospital", "shelter", "team", "vehicle", "material", "expert", "agency", "drill"),
+        *(
+            "plant",
+            "school",
+            "hospital",
+            "shelter",
+            "team",
+            "vehicle",
+            "material",
+            "expert",
+            "agency",
+            "drill",
+            "isolation_distance",
+        ),
     }
 
 

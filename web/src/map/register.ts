@@ -73,6 +73,7 @@ export class RegisterMap {
   private readonly chosen = new VectorSource();
   private readonly draft = new VectorSource();
   private readonly preview = new VectorSource();
+  private readonly zones = new VectorSource();
   private readonly looks = new Map<string, Style>();
   private readonly hue: Record<string, string>;
   private entries = new Map<string, MapEntry>();
@@ -179,6 +180,18 @@ export class RegisterMap {
     if (pan) view.animate({ center: place, zoom: Math.max(view.getZoom() ?? 0, 15), duration: 250 });
   }
 
+  /** A plant's zones; all of them come into sight. */
+  setZones(shapes: readonly { role: string; geometry: object }[]): void {
+    this.zones.clear(true);
+    if (shapes.length === 0) return;
+    const format = new GeoJSON({ featureProjection: "EPSG:3857" });
+    this.zones.addFeatures(
+      shapes.map(({ role, geometry }) => format.readFeature({ type: "Feature", geometry, properties: { role } }) as Feature),
+    );
+    const extent = this.zones.getExtent();
+    if (extent !== null) this.fit(extent);
+  }
+
   setPreview(points: readonly PreviewPoint[]): void {
     const features: Feature[] = [];
     const extent = createEmpty();
@@ -251,6 +264,10 @@ export class RegisterMap {
     return [
       layer("areas", this.areas, 40, (area, resolution) => this.areaStyle(area, resolution)),
       layer("shapes", this.shapes, 50, () => new Style({ fill: new Fill({ color: "rgba(91,63,196,0.10)" }), stroke: new Stroke({ color: ACCENT, width: 1.4 }) })),
+      layer("zones", this.zones, 55, (zone) => {
+        const near = zone.get("role") === "isolation";
+        return new Style({ fill: new Fill({ color: near ? "rgba(180,35,24,0.26)" : "rgba(217,119,6,0.16)" }), stroke: new Stroke({ color: near ? "#b42318" : "#b45309", width: near ? 2 : 1.6, lineDash: near ? [] : [8, 5] }) });
+      }),
       layer("entries", cluster, 60, (group, resolution) => this.entryStyle(group, resolution)),
       layer("chosen", this.chosen, 70, () => [
         new Style({ image: new CircleStyle({ radius: 16, stroke: new Stroke({ color: "#ffffff", width: 6 }) }) }),

@@ -13,6 +13,8 @@ import { dayTime, GradeOf, isChecked, Missing, Verified } from "./marks";
 import { go } from "./route";
 import { mayReadClear, mayVerify } from "./rights";
 import { Statements } from "./Statements";
+import { Zones } from "./Zones";
+import type { ZoneShape } from "./zones";
 import type { Entry, Field, Kind, Values } from "./types";
 import { changedKeys, isMasked, shownValue } from "./values";
 import { wordsOf } from "./Conflict";
@@ -28,9 +30,11 @@ export interface DetailProps {
   /** Rises when names behind references have come: drawn again. */
   names: number;
   onClose?: () => void;
+  /** Where there is a map beside: draws a plant's zones on it. */
+  onZones?: (shapes: readonly ZoneShape[]) => void;
 }
 
-export function Detail({ office, registers, kind, id, listed, onChanged, onClose }: DetailProps) {
+export function Detail({ office, registers, kind, id, listed, onChanged, onClose, onZones }: DetailProps) {
   const [entry, setEntry] = useState<Entry | null>(listed ?? null);
   const [clear, setClear] = useState(false);
   const [problem, setProblem] = useState("");
@@ -61,6 +65,7 @@ export function Detail({ office, registers, kind, id, listed, onChanged, onClose
   const tabs = [
     { key: "values", title: t("reg.tabValues") },
     ...(kind.statement === true ? [{ key: "statements", title: t("reg.tabStatements") }] : []),
+    ...(kind.kind === "plant" && onZones !== undefined ? [{ key: "zones", title: t("reg.tabZones") }] : []),
     { key: "history", title: t("reg.tabHistory") },
   ];
   return (
@@ -109,6 +114,7 @@ export function Detail({ office, registers, kind, id, listed, onChanged, onClose
         {tab === "values" ? <ValueList kind={kind} entry={entry} registers={registers} onClear={clear || !mayReadClear(office.user) ? undefined : inClear} /> : null}
         {tab === "values" && clear ? <p class="field-help">{t("reg.clearNoted")}</p> : null}
         {tab === "history" ? <History registers={registers} kind={kind} id={id} rev={entry.rev} /> : null}
+        {tab === "zones" && onZones !== undefined ? <Zones office={office} entry={entry} onShow={onZones} /> : null}
         {tab === "statements" ? <Statements office={office} kind={kind} entry={entry} onSigned={onChanged} /> : null}
       </div>
       {asking === "verify" ? (

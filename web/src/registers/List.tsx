@@ -13,6 +13,7 @@ import { columnsOf, keepColumns, usualColumns } from "./columns";
 import type { Registers } from "./data";
 import { Detail } from "./Detail";
 import { MapPane } from "./MapPane";
+import type { ZoneShape } from "./zones";
 import { dayOf, GradeOf, isChecked, Missing, Verified } from "./marks";
 import { Menu } from "./Menu";
 import { go } from "./route";
@@ -96,6 +97,7 @@ export function List({ office, registers, kind, id, names }: ListProps) {
   const [unverified, setUnverified] = useState(false);
   const [missing, setMissing] = useState(false);
   const [again, setAgain] = useState(0);
+  const [zones, setZones] = useState<readonly ZoneShape[]>([]);
   const [keys, setKeys] = useState(() => columnsOf(kind.kind, kind.fields));
   const search = useRef<HTMLInputElement>(null);
   const list = useList(registers, kind.kind, q.trim(), area, unverified, again);
@@ -189,11 +191,11 @@ export function List({ office, registers, kind, id, names }: ListProps) {
         </div>
       </section>
       <aside class="list-side">
-        {located ? <MapPane office={office} entries={marks} selected={id} area={area} onPick={select} fitKey={`${kind.kind}:${list.round}`} /> : null}
+        {located ? <MapPane office={office} entries={marks} selected={id} area={area} onPick={select} zones={zones} fitKey={`${kind.kind}:${list.round}`} /> : null}
         {id === "" ? (
           located ? null : <p class="detail-none">{t("reg.chooseRow")}</p>
         ) : (
-          <Detail key={`${kind.kind}/${id}`} office={office} registers={registers} kind={kind} id={id} listed={chosen} onChanged={changed} names={names} />
+          <Detail key={`${kind.kind}/${id}`} office={office} registers={registers} kind={kind} id={id} listed={chosen} onChanged={changed} names={names} onZones={setZones} />
         )}
       </aside>
     </div>

@@ -6,6 +6,7 @@ import { RegisterMap } from "../map/register";
 import type { MapEntry, PreviewPoint } from "../map/register";
 import type { Office } from "../office/session";
 import { remPx } from "../office/Table";
+import type { ZoneShape } from "./zones";
 
 export interface MapPaneProps {
   office: Office;
@@ -17,11 +18,12 @@ export interface MapPaneProps {
   onPlace?: (lon: number, lat: number) => void;
   draft?: { lon: number | null; lat: number | null; pan: boolean };
   preview?: readonly PreviewPoint[];
+  zones?: readonly ZoneShape[];
   /** Show all when this changes: another list was loaded. */
   fitKey?: string;
 }
 
-export function MapPane({ office, entries, selected, area, onPick, onPlace, draft, preview, fitKey }: MapPaneProps) {
+export function MapPane({ office, entries, selected, area, onPick, onPlace, draft, preview, zones, fitKey }: MapPaneProps) {
   const target = useRef<HTMLDivElement>(null);
   const map = useRef<RegisterMap | null>(null);
   useEffect(() => {
@@ -43,6 +45,7 @@ export function MapPane({ office, entries, selected, area, onPick, onPlace, draf
   useEffect(() => map.current?.select(selected ?? ""), [selected, entries]);
   useEffect(() => map.current?.setArea(area ?? ""), [area]);
   useEffect(() => map.current?.setDraft(draft?.lon ?? null, draft?.lat ?? null, draft?.pan ?? false), [draft?.lon, draft?.lat]);
+  useEffect(() => map.current?.setZones(zones ?? []), [zones]);
   useEffect(() => {
     if (preview !== undefined) map.current?.setPreview(preview);
   }, [preview]);

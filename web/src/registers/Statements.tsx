@@ -11,6 +11,7 @@ import { toast } from "../office/toast";
 import { dayOf, dayTime } from "./marks";
 import { maySign } from "./rights";
 import type { Entry, Kind, Statement } from "./types";
+import { TREND_DAYS, trendOf } from "./trend";
 import { gradeField } from "./values";
 
 export function Statements({ office, kind, entry, onSigned }: { office: Office; kind: Kind; entry: Entry; onSigned: () => void }) {
@@ -73,6 +74,16 @@ export function Statements({ office, kind, entry, onSigned }: { office: Office; 
           </div>
         </form>
       ) : null}
+      {items === null || items.length === 0 ? null : (
+        <figure class="trend" data-testid="trend">
+          <figcaption>{t("reg.trend", { n: TREND_DAYS })}</figcaption>
+          <div role="img" aria-label={t("reg.trend", { n: TREND_DAYS })}>
+            {trendOf(items, today, TREND_DAYS).map((day) => (
+              <i key={day.date} class={day.grade === "" ? "none" : `g-${day.grade}`} title={`${day.date} ${day.grade === "" ? t("reg.trendNone") : own(choice(day.grade)?.zh ?? day.grade, choice(day.grade)?.en ?? day.grade)}`} />
+            ))}
+          </div>
+        </figure>
+      )}
       <ol class="history">
         {(items ?? []).map((item) => (
           <li key={`${item.date}-${item.edition}`}>
