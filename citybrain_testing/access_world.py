@@ -53,6 +53,7 @@ from command_center.registers.imports import ImportService
 from command_center.registers.service import EntryRegister
 from command_center.registers.wiring import rows_of, targets_of
 from command_center.registers.zones import ZoneService
+from command_center.township import Township
 from command_center.users import UserService
 from devices.models import load_models
 from devices.registry import RegistryData
@@ -176,6 +177,7 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
         sessions.user_changed(record.user, password_us=record.password_us, keep=keep)
 
     names = await _fill(rooms)
+    quality = QualityService(store, env, entries, OneDoubt(), lambda device_id: "no_data")
     deps = fake_deps(
         clock=clock,
         facade=world.center,
@@ -195,7 +197,8 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
         device_care=rooms.care,
         rates=OneFirm(),
         zones=ZoneService(entries, lambda lon, lat: None),
-        quality=QualityService(store, env, entries, OneDoubt(), lambda device_id: "no_data"),
+        quality=quality,
+        township=Township(world.center, entries, rooms.duty, quality, lambda device_id: "no_data"),
         broker_door=ShutDoor(),
         broker_secret="hook-secret",  # noqa: S106
         entries=entries,

@@ -345,6 +345,9 @@ ROWS: Mapping[tuple[str, str], Row] = {
         Action.FILL_ACCEPTANCE, body={"items": {"installed": {"ok": True}}}
     ),
     ("GET", "/api/v1/calibrations/due"): Row(action=Action.READ_CARE, place=Place.LIST, query="?days=3000"),
+    ("GET", "/api/v1/areas/{code}/summary"): Row(
+        action=Action.READ_REGISTERS, place=Place.OBJECT, params={"code": AREA}
+    ),
     ("GET", "/api/v1/quality"): Row(action=Action.READ_CARE, place=Place.LIST),
     ("GET", "/api/v1/tickets"): Row(action=Action.READ_CARE, place=Place.LIST),
     ("GET", "/api/v1/tickets/proposals"): Row(action=Action.READ_CARE, place=Place.LIST),

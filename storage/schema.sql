@@ -805,8 +805,10 @@ CREATE TABLE instruction (
     state_zh       text        NOT NULL,
     open           boolean     NOT NULL,
     changed_at     timestamptz NOT NULL,
-    rev            bigint      NOT NULL
+    rev            bigint      NOT NULL,
+    subject        text        COLLATE "C" NOT NULL -- kind/id of an entry of the registers
 );
+CREATE INDEX instruction_by_subject ON instruction (subject, instruction_id) WHERE subject <> '';
 CREATE INDEX instruction_open ON instruction (instruction_id) WHERE open;
 
 CREATE TABLE instruction_addressee (

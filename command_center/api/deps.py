@@ -27,6 +27,7 @@ from command_center.registers.exports import ExportService
 from command_center.registers.imports import ImportService
 from command_center.registers.service import EntryRegister
 from command_center.registers.zones import ZoneService
+from command_center.township import Township
 from devices.clock import Clock
 from devices.registry import Device, Registry
 from gis.hub import Hub, PastEvent
@@ -159,6 +160,7 @@ class ApiDeps:
     rates: Rates | None = None
     quality: QualityService | None = None
     zones: ZoneService | None = None
+    township: Township | None = None
     broker_door: BrokerDoor | None = None
     broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None

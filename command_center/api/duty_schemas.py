@@ -117,6 +117,7 @@ class InstructionBody(Body):
     due_us: Micros | None = None
     incident_id: Ref = ""
     area: Area = ""
+    subject: Annotated[str, Field(max_length=200)] = ""
 
 
 class AnswerBody(Body):

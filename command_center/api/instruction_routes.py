@@ -36,10 +36,12 @@ async def instructions(
     state: Annotated[Literal["open", "all"], Query()] = "all",
     limit: Limit = 100,
     cursor: Cursor = "",
+    subject: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
-    """Newest first. Outside one's area, and for a responder, only what is addressed to him."""
+    """Newest first. Outside one's area, and for a responder, only what is addressed to him. `subject`: about one entry of the
+    registers, `kind/id`."""
     found, following = await duty_of(request).instructions(
-        actor_of(request), open_only=state == "open", limit=limit, cursor=cursor
+        actor_of(request), open_only=state == "open", limit=limit, cursor=cursor, subject=subject
     )
     return page(found, following)
 
@@ -53,6 +55,7 @@ async def instruct(request: Request, body: InstructionBody) -> Response:
         due_us=body.due_us,
         incident_id=body.incident_id,
         area=body.area,
+        subject=body.subject,
     )
     made = await duty_of(request).instruct(actor_of(request), draft)
     return reply(made, 201, {"Location": f"/api/v1/instructions/{made.instruction_id}"})

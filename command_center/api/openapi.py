@@ -28,6 +28,7 @@ from command_center.registers.imports import DryRun
 from command_center.registers.ports import Statement
 from command_center.registers.service import EntryPage, EntryView
 from command_center.registers.zones import LeakZones
+from command_center.township import AreaSummary
 from gis.formats.sheet import MEDIA_TYPES, Format
 
 REF = "#/components/schemas/{name}"
@@ -151,6 +152,7 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("post", "/api/v1/imports/{import_id}/commit"): (shapes.ImportDone, ONE),
     ("get", "/api/v1/addresses"): (shapes.PlaceHit, PAGE),
     ("get", "/api/v1/areas"): (shapes.AreaNode, PAGE),
+    ("get", "/api/v1/areas/{code}/summary"): (AreaSummary, ONE),
     ("get", "/api/v1/registers"): (shapes.KindRow, PAGE),
     ("get", "/api/v1/registers/unverified"): (EntryPage, ONE),
     ("get", "/api/v1/registers/{kind}"): (EntryPage, ONE),

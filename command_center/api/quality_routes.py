@@ -1,10 +1,10 @@
-"""The board of data quality over HTTP."""
+"""What is looked at from above, over HTTP: the board of data quality, and one area's summary."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from command_center.api.answers import reply
@@ -35,3 +35,14 @@ async def quality(
         raise Unavailable("the board of data quality is not part of this installation")
     found = await service.board(actor, check=check, area=area, whose=whose, stage=stage, limit=limit, cursor=cursor)
     return reply(found, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/areas/{code}/summary")
+async def area_summary(request: Request, code: Annotated[str, Path(pattern=r"^[0-9A-Za-z]{2,32}$")]) -> Response:
+    """One area at a glance 乡镇驾驶舱: alarms, incidents, tasks, objects at risk, devices, data quality, duty, instructions; what the
+    asker may see of them."""
+    actor = ask(request, Action.READ_REGISTERS)
+    service = deps_of(request).township
+    if service is None:
+        raise Unavailable("summaries of areas are not part of this installation")
+    return reply(await service.summary(actor, code), headers={"Cache-Control": "no-store"})

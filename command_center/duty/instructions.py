@@ -43,6 +43,7 @@ class InstructionDraft(msgspec.Struct, frozen=True, kw_only=True):
     due_us: int | None = None
     incident_id: str = ""
     area: str = ""
+    subject: str = ""
 
 
 async def issue(work: Work, draft: InstructionDraft) -> Instruction:
@@ -74,6 +75,7 @@ async def issue(work: Work, draft: InstructionDraft) -> Instruction:
         open=True,
         changed_us=work.at_us,
         rev=1,
+        subject=draft.subject,
         addressees=named,
     )
     await work.tx.insert_instruction(instruction)

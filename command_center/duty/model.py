@@ -290,6 +290,7 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     open: bool
     changed_us: int
     rev: int
+    subject: str = ""  # what it is about: `kind/id` of an entry of the registers
     addressees: list[Addressee] = []
     timeline: list[InstructionEvent] = []
 

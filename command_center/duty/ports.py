@@ -72,7 +72,9 @@ class DutyRows(Protocol):
         """With addressees and its whole timeline."""
         ...
 
-    async def instructions(self, *, open_only: bool, limit: int, before: str = "") -> list[Instruction]:
+    async def instructions(
+        self, *, open_only: bool, limit: int, before: str = "", subject: str = ""
+    ) -> list[Instruction]:
         """Newest id first, without timeline."""
         ...
 

@@ -37,6 +37,7 @@ from command_center.duty.shifts import ShiftDraft
 from command_center.errors import Forbidden, Invalid, NotFound, Unavailable
 from command_center.model import SYSTEM, Actor, User
 from command_center.ports import Emit, Store
+from command_center.registers.entries import Entry
 from command_center.work import Env, Work, working
 
 replace = msgspec.structs.replace
@@ -325,12 +326,12 @@ class DutyService:
     # --- instructions
 
     async def instructions(
-        self, actor: Actor, *, open_only: bool = False, limit: int = 100, cursor: str = ""
+        self, actor: Actor, *, open_only: bool = False, limit: int = 100, cursor: str = "", subject: str = ""
     ) -> tuple[list[Instruction], str | None]:
         require(actor, Action.READ_INSTRUCTIONS)
         limit = _page(limit)
         async with self._store.read() as tx:
-            found = await tx.instructions(open_only=open_only, limit=limit, before=cursor)
+            found = await tx.instructions(open_only=open_only, limit=limit, before=cursor, subject=subject)
         following = found[-1].instruction_id if len(found) == limit else None
         return [seen for i in found if (seen := _seen_by(actor, i)) is not None], following
 
@@ -343,7 +344,8 @@ class DutyService:
         require(actor, Action.INSTRUCT)
         async with self._working(actor) as work:
             incident = await work.tx.incident(draft.incident_id) if draft.incident_id else None
-            area = draft.area or (incident.area if incident else "") or _home(actor)
+            about = await _about(work, actor, draft.subject)
+            area = draft.area or (incident.area if incident else "") or (about.area if about else "") or _home(actor)
             for place in {area, incident.area if incident else area}:  # it is told in the incident, too
                 require(actor, Action.INSTRUCT, area=place)
             return await instructions.issue(work, replace(draft, area=area))
@@ -445,3 +447,18 @@ def _page(limit: int) -> int:
     if limit < 1:
         raise Invalid(f"limit: {limit} is not above 0")
     return min(limit, MAX_PAGE)
+
+
+async def _about(work: Work, actor: Actor, subject: str) -> Entry | None:
+    """The entry that an instruction is about, None for none. Raises Invalid for a subject that is no `kind/id`, NotFound for one
+    that does not exist or lies outside the actor's area."""
+    if not subject:
+        return None
+    kind, slash, entry_id = subject.partition("/")
+    if not (kind and slash and entry_id):
+        raise Invalid(f"subject {subject!r}: expected kind/id of an entry of the registers")
+    entry = await work.tx.register_entry(kind, entry_id)
+    if entry is None:
+        raise NotFound(kind, entry_id)
+    must_see(actor, kind, entry_id, area=entry.area)
+    return entry

@@ -35,6 +35,7 @@ from command_center.registers.writing import Areas
 from command_center.registers.zones import ZoneService
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
+from command_center.township import Township
 from command_center.wind import nearest_wind
 from devices.models import load_models
 from gis.addresses import Place
@@ -355,6 +356,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         rates=RateStore(rooms.database),
         quality=rooms.quality,
         zones=rooms.zones,
+        township=Township(rooms.centre, rooms.entries, rooms.duty, rooms.quality, rooms.picture.status_of),
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,
         entries=rooms.entries,

@@ -18,6 +18,7 @@ from command_center.duty.model import (
     Post,
     Shift,
 )
+from storage.batch import clean
 from storage.command.rows import Part, params, struct
 from storage.times import to_time, to_us
 
@@ -104,8 +105,11 @@ class InstructionRows(Part):
         [found] = await self._with_addressees([struct(Instruction, row)])
         return msgspec.structs.replace(found, timeline=[struct(InstructionEvent, event) for event in told])
 
-    async def instructions(self, *, open_only: bool, limit: int, before: str = "") -> list[Instruction]:
-        rows = await self._all("list_instructions", {"open_only": open_only, "limit": limit, "before": before})
+    async def instructions(
+        self, *, open_only: bool, limit: int, before: str = "", subject: str = ""
+    ) -> list[Instruction]:
+        values = {"open_only": open_only, "limit": limit, "before": before, "subject": clean(subject)}
+        rows = await self._all("list_instructions", values)
         return await self._with_addressees([struct(Instruction, row) for row in rows])
 
     async def _with_addressees(self, instructions: list[Instruction]) -> list[Instruction]:

@@ -137,11 +137,13 @@ class DutyMemory:
     async def instruction(self, instruction_id: str) -> Instruction | None:
         return self._duty.instructions.get(instruction_id)
 
-    async def instructions(self, *, open_only: bool, limit: int, before: str = "") -> list[Instruction]:
+    async def instructions(
+        self, *, open_only: bool, limit: int, before: str = "", subject: str = ""
+    ) -> list[Instruction]:
         found = [
             replace(i, timeline=[])
             for i in self._duty.instructions.values()
-            if (i.open or not open_only) and (not before or i.instruction_id < before)
+            if (i.open or not open_only) and (not before or i.instruction_id < before) and subject in ("", i.subject)
         ]
         return sorted(found, key=lambda i: i.instruction_id, reverse=True)[:limit]
 

@@ -77,9 +77,10 @@ SELECT * FROM duty_log
 -- read_instruction: One instruction.
 SELECT * FROM instruction WHERE instruction_id = %(instruction_id)s;
 
--- list_instructions: Newest first.
+-- list_instructions: Newest first; about one object where it is named.
 SELECT * FROM instruction
  WHERE (open OR NOT %(open_only)s) AND (%(before)s = '' OR instruction_id < %(before)s)
+   AND (%(subject)s = '' OR subject = %(subject)s)
  ORDER BY instruction_id DESC LIMIT %(limit)s;
 
 -- addressees_of: Of some instructions, in order.
@@ -90,9 +91,9 @@ SELECT at, actor, kind, text_zh, text_en, n FROM instruction_timeline WHERE inst
 
 -- insert_instruction: A new one; its addressees follow.
 INSERT INTO instruction (instruction_id, text, urgency, urgency_zh, issued_by, issued_at, due_at, incident_id, area, state,
-                         state_zh, open, changed_at, rev)
+                         state_zh, open, changed_at, rev, subject)
 VALUES (%(instruction_id)s, %(text)s, %(urgency)s, %(urgency_zh)s, %(issued_by)s, %(issued_at)s, %(due_at)s, %(incident_id)s,
-        %(area)s, %(state)s, %(state_zh)s, %(open)s, %(changed_at)s, %(rev)s);
+        %(area)s, %(state)s, %(state_zh)s, %(open)s, %(changed_at)s, %(rev)s, %(subject)s);
 
 -- insert_addressee: One who must answer.
 INSERT INTO instruction_addressee (instruction_id, n, kind, id, name, state, state_zh, report, overdue, received_at, reported_at,

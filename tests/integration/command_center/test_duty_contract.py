@@ -223,7 +223,9 @@ def test_an_instruction_has_its_addressees_and_moves_by_state(run: Run) -> None:
         async with store.write() as tx:
             await tx.insert_instruction(an_instruction())
             await tx.add_instruction_event("P-2019-001", event)
-            await tx.insert_instruction(an_instruction(instruction_id="P-2019-002", open=False, due_us=None))
+            await tx.insert_instruction(
+                an_instruction(instruction_id="P-2019-002", open=False, due_us=None, subject="plant/p1")
+            )
             one = replace(
                 an_instruction().addressees[0], state=InstructionState.RECEIVED, state_zh="签收", received_us=START_US
             )
@@ -242,6 +244,8 @@ def test_an_instruction_has_its_addressees_and_moves_by_state(run: Run) -> None:
             assert [i.instruction_id for i in both] == ["P-2019-002", "P-2019-001"]
             assert [len(i.addressees) for i in both] == [2, 2]
             assert await tx.instructions(open_only=False, limit=9, before="P-2019-001") == []
+            about = await tx.instructions(open_only=False, limit=9, subject="plant/p1")
+            assert [(i.instruction_id, i.subject) for i in about] == [("P-2019-002", "plant/p1")]
 
     run(story)
 
