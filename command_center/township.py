@@ -49,7 +49,7 @@ class QualityCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AreaSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Lists hold the newest 30, counts everything. A part is None where the asker's roles do not read it."""
+    """Lists hold the first 30 (alarms the gravest, the others the newest), counts everything. A part is None where the asker's roles do not read it."""
 
     code: str
     name: str
@@ -114,6 +114,7 @@ class Township:
         alarms = incidents = tasks = units = instructions = None
         if _may(actor, Action.READ_ALARMS):
             alarms = here(await _pages(lambda c: self._centre.alarms(actor, limit=PAGE, cursor=c)), lambda a: a.area)
+            alarms.sort(key=lambda a: (COLOURS.index(a.colour) if a.colour in COLOURS else len(COLOURS), -a.raised_us))
         if _may(actor, Action.READ_INCIDENTS):
             found = await _pages(lambda c: self._centre.incidents(actor, state="open", limit=PAGE, cursor=c))
             incidents = here(found, lambda i: i.area)

@@ -52,7 +52,7 @@ def system(_shared: _Shared, request: pytest.FixtureRequest) -> Iterator[System]
         _shared.stop()
 
 
-SHARING = frozenset(f"tests/browser/test_{name}.py" for name in ("approval", "duty", "quality", "registers"))
+SHARING = frozenset(f"tests/browser/test_{name}.py" for name in ("approval", "duty", "quality", "registers", "town"))
 
 
 @pytest.fixture(scope="module")

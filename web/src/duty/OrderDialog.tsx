@@ -25,14 +25,25 @@ interface UnitRow {
   name: string;
 }
 
-export function OrderDialog({ office, people, onDone, onClose }: { office: Office; people: Person[]; onDone: (made: Order) => void; onClose: () => void }) {
+export interface OrderDialogProps {
+  office: Office;
+  people: Person[];
+  /** `kind/id` of the entry of the registers that it is about, its name and area. */
+  subject?: string;
+  about?: string;
+  place?: string;
+  onDone: (made: Order) => void;
+  onClose: () => void;
+}
+
+export function OrderDialog({ office, people, subject = "", about = "", place = "", onDone, onClose }: OrderDialogProps) {
   const now = office.clock.nowUs();
   const units = useLoaded(() => listOf<UnitRow>(office.api, "/api/v1/units"), [office], null);
-  const [words, setWords] = useState("");
+  const [words, setWords] = useState(about === "" ? "" : `${about}：`);
   const [urgency, setUrgency] = useState("normal");
   const [picked, setPicked] = useState<Picked[]>([]);
   const [due, setDue] = useState<number | null>(now + 2 * HOUR_US);
-  const [area, setArea] = useState("");
+  const [area, setArea] = useState(place);
   const [errors, setErrors] = useState(new Map<string, string>());
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
@@ -67,7 +78,7 @@ export function OrderDialog({ office, people, onDone, onClose }: { office: Offic
     setProblem("");
     try {
       const addressees = picked.map((one) => ({ kind: one.value.slice(0, one.value.indexOf("/")), id: one.value.slice(one.value.indexOf("/") + 1) }));
-      onDone(await office.api.post<Order>("/api/v1/instructions", { text: words.trim(), urgency, addressees, due_us: due === null ? null : Math.floor(due), area }));
+      onDone(await office.api.post<Order>("/api/v1/instructions", { text: words.trim(), urgency, addressees, due_us: due === null ? null : Math.floor(due), area, ...(subject === "" ? {} : { subject }) }));
     } catch (error) {
       const refusal = refusalOf(error, FIELDS);
       setErrors(refusal.fields);

@@ -283,9 +283,10 @@ export class RegisterMap {
 
   private areaStyle(area: Feature, resolution: number): Style[] {
     const code = codeOf(area);
-    const mine = this.area !== "" && code.startsWith(this.area);
+    const within = this.area !== "" && code.startsWith(this.area);
+    const mine = within && code === this.area;
     const small = code.length > 9;
-    if (small && resolution > 12 && !mine) return [];
+    if (small && resolution > 12 && !(within && this.area.length >= 9)) return [];
     const stroke = new Stroke({ color: mine ? ACCENT : "#7f8a99", width: mine ? 2 : small ? 0.7 : 1.1, lineDash: small ? [2, 4] : [7, 5] });
     const styles = [new Style({ stroke, fill: new Fill({ color: mine ? "rgba(91,63,196,0.06)" : "rgba(0,0,0,0)" }) })];
     if (code.length > 6 && resolution < (small ? 6 : 95)) styles.push(new Style({ geometry: largest(area), text: label(String(area.get("name") ?? code), this.drawing, small ? 0.72 : 0.82, mine ? ACCENT : "#566273", 0) }));

@@ -15,6 +15,7 @@ const PAGES: [string, Key][] = [
   ["registers", "office.registers"],
   ["duty", "office.duty"],
   ["quality", "office.quality"],
+  ["town", "office.town"],
   ["admin", "office.admin"],
 ];
 

@@ -11,8 +11,9 @@ import { toast } from "../office/toast";
 import type { Registers } from "./data";
 import { dayTime, GradeOf, isChecked, Missing, Verified } from "./marks";
 import { go } from "./route";
-import { mayReadClear, mayVerify } from "./rights";
+import { mayReadClear, mayVerify, readsOrders } from "./rights";
 import { Statements } from "./Statements";
+import { Supervised } from "./Supervised";
 import { Zones } from "./Zones";
 import type { ZoneShape } from "./zones";
 import type { Entry, Field, Kind, Values } from "./types";
@@ -66,6 +67,7 @@ export function Detail({ office, registers, kind, id, listed, onChanged, onClose
     { key: "values", title: t("reg.tabValues") },
     ...(kind.statement === true ? [{ key: "statements", title: t("reg.tabStatements") }] : []),
     ...(kind.kind === "plant" && onZones !== undefined ? [{ key: "zones", title: t("reg.tabZones") }] : []),
+    ...(kind.group === "risk" && readsOrders(office.user) ? [{ key: "supervised", title: t("reg.tabSupervised") }] : []),
     { key: "history", title: t("reg.tabHistory") },
   ];
   return (
@@ -114,6 +116,7 @@ export function Detail({ office, registers, kind, id, listed, onChanged, onClose
         {tab === "values" ? <ValueList kind={kind} entry={entry} registers={registers} onClear={clear || !mayReadClear(office.user) ? undefined : inClear} /> : null}
         {tab === "values" && clear ? <p class="field-help">{t("reg.clearNoted")}</p> : null}
         {tab === "history" ? <History registers={registers} kind={kind} id={id} rev={entry.rev} /> : null}
+        {tab === "supervised" ? <Supervised office={office} kind={kind} entry={entry} /> : null}
         {tab === "zones" && onZones !== undefined ? <Zones office={office} entry={entry} onShow={onZones} /> : null}
         {tab === "statements" ? <Statements office={office} kind={kind} entry={entry} onSigned={onChanged} /> : null}
       </div>

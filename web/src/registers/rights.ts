@@ -10,3 +10,6 @@ const has = (user: User, roles: readonly string[]): boolean => user.roles.some((
 export const mayVerify = (user: User): boolean => has(user, CALLERS);
 export const mayReadClear = (user: User): boolean => has(user, CALLERS);
 export const maySign = (user: User): boolean => has(user, SIGNERS);
+
+/** READ_INSTRUCTIONS, for whoever opens the registers. */
+export const readsOrders = (user: Pick<User, "roles">): boolean => user.roles.some((role) => role !== "auditor" && role !== "vendor");
