@@ -5,16 +5,10 @@ import { Api, ApiError } from "../core/api";
 import type { Session } from "../core/api";
 import { explain, lang, own, switchLang, t } from "../core/i18n";
 import type { ClockState } from "../core/types";
+import { destination } from "./destination";
 import "./login.css";
 
 const api = new Api();
-
-/** Only a path of ours: a foreign address in `next` must not receive a fresh login. */
-function destination(roles: string[]): string {
-  const next = new URLSearchParams(location.search).get("next");
-  if (next !== null && /^\/(wall|desk|field|registers|duty|admin)(\?|#|$)/.test(next)) return next;
-  return roles.includes("responder") ? "/field" : "/wall";
-}
 
 function refused(error: unknown, withCode: boolean): string {
   if (!(error instanceof ApiError)) return explain(error);
@@ -43,7 +37,7 @@ function Login() {
     try {
       const otp = asked ? { otp: code.replace(/\s/g, "") } : {};
       const session = await api.post<Session>("/api/v1/sessions", { username: username.trim(), password, ...otp });
-      location.assign(destination(session.user.roles));
+      location.assign(destination(location.search, session.user.roles));
     } catch (error) {
       setBusy(false);
       if (error instanceof ApiError && error.problem.type?.endsWith("second-factor-required") === true) return setAsked(true);
