@@ -30,6 +30,7 @@ from command_center.access.personal import Sealer
 from command_center.access.policy import AccessPolicy, load_policy
 from command_center.access.records import SecondFactor
 from command_center.access.scope import Scope
+from command_center.access.security_keys import SecurityKeys
 from command_center.access.thresholds import ThresholdChange
 from command_center.api.app import build_app, furnish
 from command_center.api.sessions import Sessions
@@ -190,6 +191,7 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
         key_ring=ring,
         people=PeopleService(users, store, clock, on_change=follow),
         factors=SecondFactors(store, clock, Sealer({"k1": b"s" * 32}, "k1")),
+        security_keys=SecurityKeys(store, clock),
         keys=rooms.keys,
         approvals=rooms.approvals,
         audit=AuditService(store, env, emit),

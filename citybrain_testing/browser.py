@@ -28,6 +28,7 @@ class Window:
     page: Page
     system: System
     allowed: tuple[int, ...] = ()
+    host: str = "127.0.0.1"  # what the browser calls the system: security keys want a name
     complaints: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
 
@@ -50,9 +51,13 @@ class Window:
         if url.scheme not in {"blob", "data"}:  # made by the page itself
             self.hosts.add(url.netloc)
 
+    @property
+    def base_url(self) -> str:
+        return self.system.base_url.replace("127.0.0.1", self.host, 1)
+
     def password(self, path: str, username: str) -> None:
         """Ask for a page, be sent to the login page, give name and password there."""
-        self.page.goto(self.system.base_url + path)
+        self.page.goto(self.base_url + path)
         expect(self.page.get_by_test_id("login-form")).to_be_visible(timeout=ACT_MS)
         self.page.fill("input[name=username]", username)
         self.page.fill("input[name=password]", self.system.secret("logins")[username])
@@ -68,8 +73,8 @@ class Window:
         self.inside(path)
 
     def open(self, path: str) -> None:
-        if self.page.url.split("#")[0] != self.system.base_url + path:
-            self.page.goto(self.system.base_url + path)
+        if self.page.url.split("#")[0] != self.base_url + path:
+            self.page.goto(self.base_url + path)
 
     def click(self, testid: str) -> None:
         self.page.get_by_test_id(testid).click()

@@ -57,6 +57,7 @@ class Row:
         return () if self.action is None else (self.action, *self.also)
 
 
+HERE = {"Origin": "http://city.test"}  # a page of ours
 HOUR_US = 3_600_000_000
 REV = {"If-Match": '"1"'}
 WHY = {"reason": "核对"}
@@ -111,6 +112,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("GET", "/readyz"): Row(who=OPEN),
     ("GET", "/metrics"): Row(who=OPEN),
     ("POST", "/api/v1/sessions"): Row(who=OPEN),
+    ("POST", "/api/v1/sessions/key"): Row(who=OPEN),
     ("GET", "/api/v1/oidc/login"): Row(who=OPEN),
     ("GET", "/api/v1/oidc/callback"): Row(who=OPEN),
     ("GET", "/api/v1/clock"): Row(who=OWN),
@@ -125,6 +127,10 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("POST", "/api/v1/me/totp"): Row(who=OWN),
     ("POST", "/api/v1/me/totp/confirm"): Row(who=OWN, body={"code": "123456"}),
     ("DELETE", "/api/v1/me/totp"): Row(who="own factor"),
+    ("GET", "/api/v1/me/keys"): Row(who=OWN),
+    ("POST", "/api/v1/me/keys/options"): Row(who="own factor", headers=HERE),
+    ("POST", "/api/v1/me/keys"): Row(who=OWN, body={"name": "钥匙", "credential": {}}, headers=HERE),
+    ("DELETE", "/api/v1/me/keys/{key_id}"): Row(who="own factor", params={"key_id": "k"}),
     # people and keys
     ("GET", "/api/v1/users"): Row(action=Action.READ_USERS),
     ("POST", "/api/v1/users"): Row(action=Action.USERS, body={"username": "new1", "name": "新", "roles": ["operator"]}),

@@ -13,6 +13,7 @@ from command_center.access.keys import KeyRing, KeyService
 from command_center.access.oidc import load_oidc
 from command_center.access.people import PeopleService
 from command_center.access.policy import AccessPolicy, load_policy
+from command_center.access.security_keys import SecurityKeys
 from command_center.access.thresholds import ThresholdChange
 from command_center.access.watch import AccountWatch
 from command_center.api.limits import Limits
@@ -39,6 +40,7 @@ class Access:
     users: UserService
     people: PeopleService
     factors: SecondFactors
+    security_keys: SecurityKeys
     keys: KeyService
     approvals: Approvals
     limits: Limits
@@ -53,6 +55,7 @@ class Access:
             "key_ring": self.ring,
             "people": self.people,
             "factors": self.factors,
+            "security_keys": self.security_keys,
             "keys": self.keys,
             "approvals": self.approvals,
             "limits": self.limits,
@@ -89,6 +92,7 @@ def build_access(
         users=users,
         people=PeopleService(users, store, clock, on_change=follow),
         factors=SecondFactors(store, clock, sealer_of(secrets), issuer=f"City Brain {settings.tenant}"),
+        security_keys=SecurityKeys(store, clock),
         keys=KeyService(store, clock, ring),
         approvals=Approvals(store, env, emit, ThresholdChange(registers)),
         limits=limits,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from command_center.access.records import ApiKey, Approval, ApprovalState, IncidentRole, SecondFactor
+from command_center.access.records import ApiKey, Approval, ApprovalState, IncidentRole, SecondFactor, SecurityKey
 from command_center.records import UserRecord
 
 
@@ -41,6 +41,18 @@ class AccessTx(Protocol):
     async def use_recovery_code(self, username: str, hashed: str) -> bool:
         """False when there is no such code any more."""
         ...
+
+    # security keys, which go with the second factor
+    async def security_keys(self, username: str) -> list[SecurityKey]:
+        """Oldest first."""
+        ...
+
+    async def insert_security_key(self, key: SecurityKey) -> bool:
+        """False when it stands already, whoever has it."""
+        ...
+
+    async def drop_security_key(self, username: str, key_id: str) -> bool: ...
+    async def use_security_key(self, key_id: str, sign_count: int, machine_us: int) -> None: ...
 
     # keys of machines
     async def api_keys(self) -> list[ApiKey]: ...

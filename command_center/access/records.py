@@ -42,6 +42,19 @@ class SecondFactor(msgspec.Struct, frozen=True, kw_only=True):
     changed_machine_us: int
 
 
+class SecurityKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's WebAuthn key. `key_id` and `public_key` (COSE) are base64url; `rp_id` is the host name that it is for."""
+
+    key_id: str
+    username: str
+    name: str
+    rp_id: str
+    public_key: str
+    sign_count: int
+    created_machine_us: int
+    last_used_machine_us: int | None = None
+
+
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """A machine's key; of its secret only a hash is kept."""
 

@@ -7,9 +7,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from command_center.access.factors import SecondFactors
+from command_center.access.records import SecurityKey
+from command_center.access.security_keys import SecurityKeys
 from command_center.api.answers import page, reply
-from command_center.api.auth import ask
-from command_center.api.schemas import Code, NewPassword, iso
+from command_center.api.auth import ask, page_origin
+from command_center.api.schemas import Code, NewPassword, NewSecurityKey, iso
 from command_center.api.sessions import Entry, Session, Sessions
 from command_center.api.system_routes import deps_of
 from command_center.authority import Action
@@ -116,4 +118,55 @@ async def drop_totp(request: Request) -> Response:
     """Give it up, from a session that was opened with it."""
     actor, session = _me(request)
     await factors_of(request).give_up(actor, given=session.second_factor)
+    return Response(status_code=204)
+
+
+# -- security keys -----------------------------------------------------------------------------------------------------
+
+
+def security_keys_of(request: Request) -> SecurityKeys:
+    found = deps_of(request).security_keys
+    if found is None:
+        raise Unavailable("security keys are not reachable")
+    return found
+
+
+@router.get("/me/keys")
+async def my_keys(request: Request) -> Response:
+    """One's own security keys, oldest first."""
+    actor, _ = _me(request)
+    return page([_key(key) for key in await security_keys_of(request).list(actor)])
+
+
+def _key(key: SecurityKey) -> dict[str, object]:
+    return {
+        "key_id": key.key_id,
+        "name": key.name,
+        "rp_id": key.rp_id,
+        "created_at": iso(key.created_machine_us),
+        "last_used_at": None if key.last_used_machine_us is None else iso(key.last_used_machine_us),
+    }
+
+
+@router.post("/me/keys/options")
+async def begin_key(request: Request) -> Response:
+    """Options for `navigator.credentials.create`, from a session that was opened with the second factor."""
+    actor, session = _me(request)
+    options = await security_keys_of(request).begin(actor, page_origin(request), given=session.second_factor)
+    return reply(options, headers=SECRET)
+
+
+@router.post("/me/keys", status_code=201)
+async def add_key(request: Request, body: NewSecurityKey) -> Response:
+    """What the browser made of the options: from now on a login can be answered with this key."""
+    actor, _ = _me(request)
+    key = await security_keys_of(request).add(actor, page_origin(request), body.name, body.credential)
+    return reply(_key(key), 201)
+
+
+@router.delete("/me/keys/{key_id}", status_code=204)
+async def remove_key(request: Request, key_id: str) -> Response:
+    """From a session that was opened with the second factor."""
+    actor, session = _me(request)
+    await security_keys_of(request).remove(actor, key_id, given=session.second_factor)
     return Response(status_code=204)

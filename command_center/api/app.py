@@ -47,6 +47,7 @@ LIVE_PATH = "/api/v1/live"
 OPEN_PATHS = frozenset(
     {
         "/api/v1/sessions",
+        "/api/v1/sessions/key",
         "/api/v1/oidc/login",
         "/api/v1/oidc/callback",
         "/healthz",

@@ -209,6 +209,16 @@ def grant_of(session: Session, clock: Clock) -> Grant:
     )
 
 
+def page_origin(request: Request) -> str:
+    """The origin of the page that asks, which a security key signs; it must be the host that was asked. Raises Problem 403."""
+    origin = request.headers.get("origin", "")
+    if urlsplit(origin).netloc != request.headers.get("host", ""):
+        raise Problem(
+            403, "foreign-origin", "security keys are for pages of this system: the header Origin is not its own"
+        )
+    return origin
+
+
 def origin_is_ours(connection: HTTPConnection, allowed: list[str]) -> bool:
     """Browsers send Origin with every websocket handshake; another site's page must not ride on our cookie."""
     origin = connection.headers.get("origin")

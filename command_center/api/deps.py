@@ -12,6 +12,7 @@ from command_center.access.factors import SecondFactors
 from command_center.access.keys import KeyRing, KeyService
 from command_center.access.oidc import OidcConfig
 from command_center.access.people import PeopleService
+from command_center.access.security_keys import SecurityKeys
 from command_center.api.limits import Limits
 from command_center.api.sessions import Sessions
 from command_center.audit import AuditService
@@ -188,6 +189,7 @@ class ApiDeps:
     key_ring: KeyRing | None = None
     people: PeopleService | None = None
     factors: SecondFactors | None = None
+    security_keys: SecurityKeys | None = None
     keys: KeyService | None = None
     approvals: Approvals | None = None
     oidc: Oidc | None = None

@@ -37,7 +37,11 @@ PAGE, ONE = True, False
 # (method, path) -> (type of the answer, or several of them, whether it is a page of them). Every operation whose answer has a body stands here or in FILES.
 ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("post", "/api/v1/sessions"): (shapes.LoggedIn, ONE),
+    ("post", "/api/v1/sessions/key"): (shapes.KeyOptions, ONE),
     ("get", "/api/v1/me"): (shapes.Me, ONE),
+    ("get", "/api/v1/me/keys"): (shapes.SecurityKeyRow, PAGE),
+    ("post", "/api/v1/me/keys"): (shapes.SecurityKeyRow, ONE),
+    ("post", "/api/v1/me/keys/options"): (shapes.KeyOptions, ONE),
     ("get", "/api/v1/me/sessions"): (shapes.SessionRow, PAGE),
     ("post", "/api/v1/me/totp"): (shapes.NewSecret, ONE),
     ("post", "/api/v1/me/totp/confirm"): (shapes.RecoveryCodes, ONE),
@@ -180,7 +184,8 @@ FILES: dict[tuple[str, str], tuple[str, ...]] = {
 
 # What an operation may answer besides its success and what follows from its form (`_statuses`).
 MORE: dict[tuple[str, str], tuple[int, ...]] = {
-    ("post", "/api/v1/sessions"): (401, 429),
+    ("post", "/api/v1/sessions"): (401, 403, 429),
+    ("post", "/api/v1/sessions/key"): (401, 403, 404, 429),
     ("get", "/metrics"): (403,),
     ("get", "/api/v1/oidc/login"): (404,),
     ("get", "/api/v1/oidc/callback"): (400, 401, 404),

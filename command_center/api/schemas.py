@@ -65,6 +65,7 @@ class Login(Body):
     username: Annotated[str, Field(min_length=1, max_length=64)]
     password: Annotated[str, Field(min_length=1, max_length=256)]
     otp: Annotated[str, Field(max_length=32)] = ""
+    key: dict[str, Any] | None = None  # what a security key answered (`POST /sessions/key` gave the options)
 
 
 class Advance(Body):
@@ -270,6 +271,19 @@ class NewPassword(Body):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
     old: Annotated[str, Field(min_length=1, max_length=256)]
     new: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class KeyLogin(Body):
+    """Password first: the options tell which keys a person has."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+    username: Annotated[str, Field(min_length=1, max_length=64)]
+    password: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class NewSecurityKey(Body):
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    credential: dict[str, Any]
 
 
 class Code(Body):

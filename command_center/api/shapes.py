@@ -73,6 +73,31 @@ class NewSecret(msgspec.Struct, frozen=True, kw_only=True):
     qr_svg: str
 
 
+class KeyOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of WebAuthn in its JSON form (PublicKeyCredential.parse...OptionsFromJSON): for creating a key or for asking one."""
+
+    challenge: str
+    timeout: int = 0
+    rp: dict[str, str] = {}
+    user: dict[str, str] = {}
+    pubKeyCredParams: list[dict[str, Any]] = []  # noqa: N815  (the browsers' names)
+    excludeCredentials: list[dict[str, Any]] = []  # noqa: N815
+    authenticatorSelection: dict[str, Any] = {}  # noqa: N815
+    attestation: str = ""
+    hints: list[str] = []
+    rpId: str = ""  # noqa: N815
+    allowCredentials: list[dict[str, Any]] = []  # noqa: N815
+    userVerification: str = ""  # noqa: N815
+
+
+class SecurityKeyRow(msgspec.Struct, frozen=True, kw_only=True):
+    key_id: str
+    name: str
+    rp_id: str
+    created_at: str
+    last_used_at: str | None
+
+
 class RecoveryCodes(msgspec.Struct, frozen=True, kw_only=True):
     recovery_codes: list[str]
 

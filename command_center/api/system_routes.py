@@ -11,12 +11,14 @@ from starlette.responses import Response
 
 from command_center.api import metrics
 from command_center.api.answers import reply
-from command_center.api.auth import COOKIE, LoginGuard, address_of, ask
+from command_center.api.auth import COOKIE, LoginGuard, address_of, ask, page_origin
 from command_center.api.deps import ApiDeps
+from command_center.api.plain import must_be_plain
 from command_center.api.problems import Problem
-from command_center.api.schemas import Advance, Login, iso
+from command_center.api.schemas import Advance, KeyLogin, Login, iso
 from command_center.api.sessions import Session, Sessions
 from command_center.authority import Action
+from command_center.errors import Unavailable
 
 open_router = APIRouter()
 router = APIRouter(prefix="/api/v1")
@@ -66,14 +68,38 @@ async def log_in(body: Login, request: Request) -> Response:
     return response
 
 
+@open_router.post("/api/v1/sessions/key", tags=["session"])
+async def ask_key(body: KeyLogin, request: Request) -> Response:
+    """Options for `navigator.credentials.get` of a login whose password is right; its answer goes into `key` of the login."""
+    guard: LoginGuard = request.app.state.guard
+    address = address_of(request)
+    guard.check(body.username, address)
+    deps = deps_of(request)
+    user = await deps.users.verify(body.username, body.password)
+    if user is None or not user.enabled:
+        guard.failed(body.username, address)
+        raise Problem(401, "login-refused", "user name or password is wrong")
+    if deps.security_keys is None:
+        raise Unavailable("security keys are not reachable")
+    return reply(
+        await deps.security_keys.ask(body.username, page_origin(request)), headers={"Cache-Control": "no-store"}
+    )
+
+
 async def _second_factor(request: Request, body: Login, address: str) -> bool:
     """Whether the login comes with a second factor. Raises Problem 401 where the user has one and it is missing or wrong."""
     deps = deps_of(request)
     if deps.factors is None or not await deps.factors.has(body.username):
         return False
-    if not body.otp:
-        raise Problem(401, "second-factor-required", "this login takes a second factor: send `otp` too")
-    if await deps.factors.check(body.username, body.otp):
+    keys = deps.security_keys
+    if body.key is not None and keys is not None:
+        must_be_plain(body.key, "key")
+        if await keys.check(body.username, page_origin(request), body.key):
+            return True
+    elif not body.otp:
+        words = "this login takes a second factor: send `otp`, or `key` (POST /sessions/key)"
+        raise Problem(401, "second-factor-required", words)
+    elif await deps.factors.check(body.username, body.otp):
         return True
     guard: LoginGuard = request.app.state.guard
     guard.failed(body.username, address)

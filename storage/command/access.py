@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from command_center.access.records import ApiKey, Approval, ApprovalState, IncidentRole, SecondFactor
+from command_center.access.records import ApiKey, Approval, ApprovalState, IncidentRole, SecondFactor, SecurityKey
 from command_center.records import UserRecord
 from storage.batch import clean
 from storage.command.rows import Part, params, struct
@@ -42,6 +42,19 @@ class AccessRows(Part):
 
     async def put_second_factor(self, factor: SecondFactor) -> None:
         await self._run("put_second_factor", params(factor))
+
+    async def security_keys(self, username: str) -> list[SecurityKey]:
+        return [struct(SecurityKey, row) for row in await self._all("security_keys", {"username": clean(username)})]
+
+    async def insert_security_key(self, key: SecurityKey) -> bool:
+        return await self._one("insert_security_key", params(key)) is not None
+
+    async def drop_security_key(self, username: str, key_id: str) -> bool:
+        values = {"username": username, "key_id": clean(key_id)}
+        return await self._one("drop_security_key", values) is not None
+
+    async def use_security_key(self, key_id: str, sign_count: int, machine_us: int) -> None:
+        await self._run("use_security_key", {"key_id": key_id, "sign_count": sign_count, "at": to_time(machine_us)})
 
     async def drop_second_factor(self, username: str) -> bool:
         return await self._one("drop_second_factor", {"username": username}) is not None

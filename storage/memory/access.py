@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from command_center.access.records import ApiKey, Approval, ApprovalState, IncidentRole, SecondFactor
+from command_center.access.records import ApiKey, Approval, ApprovalState, IncidentRole, SecondFactor, SecurityKey
 from command_center.records import UserRecord
 
 replace = msgspec.structs.replace
@@ -19,6 +19,7 @@ class AccessState(Protocol):
     users: dict[str, UserRecord]
     incident_roles: dict[str, IncidentRole]
     second_factors: dict[str, SecondFactor]
+    security_keys: dict[str, SecurityKey]
     api_keys: dict[str, ApiKey]
     approvals: dict[str, Approval]
 
@@ -62,7 +63,25 @@ class AccessRows:
     async def put_second_factor(self, factor: SecondFactor) -> None:
         self._s.second_factors[factor.username] = factor
 
+    async def security_keys(self, username: str) -> list[SecurityKey]:
+        found = [key for key in self._s.security_keys.values() if key.username == username]
+        return sorted(found, key=lambda key: (key.created_machine_us, key.key_id))
+
+    async def insert_security_key(self, key: SecurityKey) -> bool:
+        return self._s.security_keys.setdefault(key.key_id, key) is key
+
+    async def drop_security_key(self, username: str, key_id: str) -> bool:
+        known = self._s.security_keys.get(key_id)
+        return known is not None and known.username == username and self._s.security_keys.pop(key_id) is known
+
+    async def use_security_key(self, key_id: str, sign_count: int, machine_us: int) -> None:
+        if (known := self._s.security_keys.get(key_id)) is not None:
+            count = max(known.sign_count, sign_count)
+            self._s.security_keys[key_id] = replace(known, sign_count=count, last_used_machine_us=machine_us)
+
     async def drop_second_factor(self, username: str) -> bool:
+        for key in await self.security_keys(username):
+            del self._s.security_keys[key.key_id]
         return self._s.second_factors.pop(username, None) is not None
 
     async def use_totp_step(self, username: str, step: int) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from command_center.access.records import ApiKey, Approval, IncidentRole, SecondFactor
+from command_center.access.records import ApiKey, Approval, IncidentRole, SecondFactor, SecurityKey
 from command_center.access.scope import EVERYWHERE, Scope
 from command_center.errors import Unavailable
 from command_center.machines import INCIDENT_OPEN
@@ -79,6 +79,7 @@ class _State:
     outbox: dict[str, Message] = field(default_factory=dict)
     incident_roles: dict[str, IncidentRole] = field(default_factory=dict)
     second_factors: dict[str, SecondFactor] = field(default_factory=dict)
+    security_keys: dict[str, SecurityKey] = field(default_factory=dict)
     api_keys: dict[str, ApiKey] = field(default_factory=dict)
     approvals: dict[str, Approval] = field(default_factory=dict)
 

@@ -52,7 +52,9 @@ def system(_shared: _Shared, request: pytest.FixtureRequest) -> Iterator[System]
         _shared.stop()
 
 
-SHARING = frozenset(f"tests/browser/test_{name}.py" for name in ("approval", "duty", "quality", "registers", "town"))
+SHARING = frozenset(
+    f"tests/browser/test_{name}.py" for name in ("approval", "duty", "quality", "registers", "security_key", "town")
+)
 
 
 @pytest.fixture(scope="module")

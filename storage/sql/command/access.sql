@@ -31,6 +31,21 @@ VALUES (%(username)s, %(secret)s, %(confirmed)s, %(last_step)s, %(recovery)s, %(
 ON CONFLICT (username) DO UPDATE SET secret = EXCLUDED.secret, confirmed = EXCLUDED.confirmed,
        last_step = EXCLUDED.last_step, recovery = EXCLUDED.recovery, changed_machine_at = EXCLUDED.changed_machine_at;
 
+-- security_keys: One person's, oldest first.
+SELECT * FROM security_key WHERE username = %(username)s ORDER BY created_machine_at, key_id;
+
+-- insert_security_key: No row: it stands already.
+INSERT INTO security_key (key_id, username, name, rp_id, public_key, sign_count, created_machine_at, last_used_machine_at)
+VALUES (%(key_id)s, %(username)s, %(name)s, %(rp_id)s, %(public_key)s, %(sign_count)s, %(created_machine_at)s,
+        %(last_used_machine_at)s)
+ON CONFLICT (key_id) DO NOTHING RETURNING key_id;
+
+-- drop_security_key: No row: there was none.
+DELETE FROM security_key WHERE username = %(username)s AND key_id = %(key_id)s RETURNING key_id;
+
+-- use_security_key: It answered; its counter never goes back.
+UPDATE security_key SET sign_count = greatest(sign_count, %(sign_count)s), last_used_machine_at = %(at)s WHERE key_id = %(key_id)s;
+
 -- drop_second_factor: It is given up. No row: there was none.
 DELETE FROM second_factor WHERE username = %(username)s RETURNING username;
 

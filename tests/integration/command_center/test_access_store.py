@@ -11,7 +11,7 @@ import pytest
 
 from citybrain_testing.command import START_US, gas, make_world, river, underpass, with_team
 from citybrain_testing.command_store import command_store
-from command_center.access.records import ApiKey, Approval, ApprovalState, IncidentRole, SecondFactor
+from command_center.access.records import ApiKey, Approval, ApprovalState, IncidentRole, SecondFactor, SecurityKey
 from command_center.access.scope import Scope
 from command_center.model import Role, User
 from command_center.ports import Store
@@ -160,6 +160,38 @@ def test_a_code_is_taken_once_and_a_recovery_code_is_gone_with_its_use(run: Run)
             assert (kept.recovery, kept.last_step) == (["b"], 7)
             assert await tx.drop_second_factor("duty1")
             assert not await tx.drop_second_factor("duty1")
+
+    run(story)
+
+
+def test_security_keys_go_with_the_second_factor_and_their_counter_never_goes_back(run: Run) -> None:
+    async def story(store: Store) -> None:
+        factor = SecondFactor(
+            username="duty1", secret="s", confirmed=True, last_step=1, recovery=[], changed_machine_us=START_US
+        )
+        key = SecurityKey(
+            key_id="a-_", username="duty1", name="办公室", rp_id="localhost", public_key="pQ", sign_count=3,
+            created_machine_us=START_US,
+        )  # fmt: skip
+        later = replace(key, key_id="b", created_machine_us=START_US + 1)
+        async with store.write() as tx:
+            await tx.put_user(a_user())
+            await tx.put_second_factor(factor)
+            assert await tx.insert_security_key(later)
+            assert await tx.insert_security_key(key)
+            assert not await tx.insert_security_key(replace(key, name="又一把"))
+            assert await tx.security_keys("duty1") == [key, later]
+            assert await tx.security_keys("duty2") == []
+            await tx.use_security_key("a-_", 7, START_US + 5)
+            await tx.use_security_key("a-_", 6, START_US + 6)
+            assert (await tx.security_keys("duty1"))[0] == replace(key, sign_count=7, last_used_machine_us=START_US + 6)
+            assert not await tx.drop_security_key("duty2", "b")
+            assert await tx.drop_security_key("duty1", "b")
+            assert not await tx.drop_security_key("duty1", "b")
+            await tx.put_second_factor(replace(factor, last_step=2))
+            assert len(await tx.security_keys("duty1")) == 1, "a code that was used takes no key away"
+            assert await tx.drop_second_factor("duty1")
+            assert await tx.security_keys("duty1") == []
 
     run(story)
 

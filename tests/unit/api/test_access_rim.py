@@ -12,6 +12,7 @@ import pytest
 from citybrain_testing.access_world import AccessWorld, access_world
 from citybrain_testing.api_rim import PASSWORD, HandClock, a_task, an_alarm, an_incident, fake_deps, live_hub
 from citybrain_testing.asgi_client import AsgiClient
+from citybrain_testing.authenticator import SoftKey
 from citybrain_testing.matrix import ALARM, AREA, INCIDENT
 from command_center.access.scope import EVERYWHERE, Scope
 from command_center.api.app import build_app
@@ -62,6 +63,49 @@ def test_a_login_takes_the_code_once_a_second_factor_is_set_up(world: AccessWorl
         assert log_in(client, otp=codes["recovery_codes"][0]).status_code == 201
         listed = client.get("/api/v1/me/sessions", headers=bearer(first["token"])).json()["items"]
         assert [s["second_factor"] for s in listed] == [True, True, True]
+
+
+def test_a_login_is_answered_by_a_security_key(world: AccessWorld) -> None:
+    clock, origin = world.world.clock, "http://localhost"
+    with AsgiClient(world.app, base_url=origin) as client:
+        token = log_in(client).json()["token"]
+        me = bearer(token) | {"Origin": origin}
+        secret = client.post("/api/v1/me/totp", headers=me).json()["secret"]
+        assert client.post("/api/v1/me/keys/options", headers=me).status_code == 403, "no second factor was given yet"
+        code = pyotp.TOTP(secret).at(clock.machine_us() // 1_000_000)
+        client.post("/api/v1/me/totp/confirm", json={"code": code}, headers=me)
+        password = {"username": "leader1", "password": PASSWORD}
+        assert client.post("/api/v1/sessions/key", json=password, headers={"Origin": origin}).status_code == 404
+        foreign = me | {"Origin": "https://evil.test"}
+        assert client.post("/api/v1/me/keys/options", headers=foreign).json()["type"].endswith("foreign-origin")
+        key, options = SoftKey(), client.post("/api/v1/me/keys/options", headers=me).json()
+        body = {"name": "办公室", "credential": key.create(options, origin)}
+        made = client.post("/api/v1/me/keys", json=body, headers=me)
+        assert made.status_code == 201
+        assert client.post("/api/v1/me/keys", json=body, headers=me).status_code == 422, "an answer counts once"
+        (listed,) = client.get("/api/v1/me/keys", headers=me).json()["items"]
+        assert (listed["name"], listed["rp_id"], listed["last_used_at"]) == ("办公室", "localhost", None)
+
+        def ask(word: str = PASSWORD) -> Any:
+            return client.post(
+                "/api/v1/sessions/key", json={"username": "leader1", "password": word}, headers={"Origin": origin}
+            )
+
+        def answer(credential: Any, origin: str = origin) -> Any:
+            got = client.post("/api/v1/sessions", json=password | {"key": credential}, headers={"Origin": origin})
+            client.cookies.clear()
+            return got
+
+        assert ask("wrong word, long").status_code == 401, "who has no password learns of no key"
+        assertion = key.get(ask().json(), origin)
+        opened = answer(assertion)
+        assert opened.status_code == 201
+        assert "second_factor_missing" not in opened.json()["user"]
+        assert answer(assertion).status_code == 401, "it opened once"
+        assert answer(key.get(ask().json(), origin), "https://evil.test").status_code == 403
+        assert answer({"id": "\x00"}).status_code == 422
+        assert client.delete(f"/api/v1/me/keys/{listed['key_id']}", headers=me).status_code == 204
+        assert ask().status_code == 404
 
 
 def test_sessions_are_listed_and_ended_one_by_one_or_all_but_this(world: AccessWorld) -> None:

@@ -32,6 +32,10 @@ REFUSED = {401, 403, 404}
 # What the rows' requests do not bring about, here: a provider or a secret that is not there, a state that another row has changed.
 UNSEEN = {
     ("POST", "/api/v1/sessions"),  # a row without a body: test_rim_security logs in
+    ("POST", "/api/v1/sessions/key"),
+    ("POST", "/api/v1/me/keys/options"),
+    ("POST", "/api/v1/me/keys"),
+    ("DELETE", "/api/v1/me/keys/{key_id}"),
     ("GET", "/api/v1/oidc/login"),
     ("GET", "/api/v1/oidc/callback"),
     ("GET", "/metrics"),

@@ -10,6 +10,7 @@ import { copyText } from "../office/save";
 import type { Office } from "../office/session";
 import { toast } from "../office/toast";
 import { explained, machineTime, microsOf } from "./words";
+import { SecurityKeys } from "./SecurityKeys";
 
 interface MySession {
   sid: string;
@@ -201,6 +202,7 @@ function SecondFactor({ office, on, wanted, onChanged }: { office: Office; on: b
       ) : (
         <div class="stack">
           <p class="dim">{t(active ? "admin.factorOn" : "admin.factorOff")}</p>
+          {active ? <SecurityKeys office={office} /> : null}
           <Failure text={problem} />
           <div class="actions">
             {active ? (

@@ -5,6 +5,8 @@ import { Api, ApiError } from "../core/api";
 import type { Session } from "../core/api";
 import { explain, lang, own, switchLang, t } from "../core/i18n";
 import type { ClockState } from "../core/types";
+import { askKey, canUseKeys } from "../core/webauthn";
+import type { KeyAnswer, KeyOptions } from "../core/webauthn";
 import { destination } from "./destination";
 import "./login.css";
 
@@ -22,6 +24,7 @@ function Login() {
   const [password, setPassword] = useState("");
   const [asked, setAsked] = useState(false); // the password was right, and the account has a second factor
   const [code, setCode] = useState("");
+  const [byKey, setByKey] = useState<KeyOptions | null>(null); // a security key can answer in place of the code
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
   const [banner, setBanner] = useState<ClockState["banner"]>(null);
@@ -30,19 +33,42 @@ function Login() {
     api.get<Pick<ClockState, "banner">>("/healthz").then((found) => setBanner(found.banner), () => undefined);
   }, []);
 
-  async function submit(event: Event): Promise<void> {
-    event.preventDefault();
+  /** Fresh options, where this browser has keys and this person has one for this address. */
+  async function offerKey(): Promise<void> {
+    if (!canUseKeys()) return;
+    setByKey(await api.post<KeyOptions>("/api/v1/sessions/key", { username: username.trim(), password }).catch(() => null));
+  }
+
+  async function logIn(factor: { otp?: string; key?: KeyAnswer }): Promise<void> {
     setBusy(true);
     setProblem("");
     try {
-      const otp = asked ? { otp: code.replace(/\s/g, "") } : {};
-      const session = await api.post<Session>("/api/v1/sessions", { username: username.trim(), password, ...otp });
+      const session = await api.post<Session>("/api/v1/sessions", { username: username.trim(), password, ...factor });
       location.assign(destination(location.search, session.user.roles));
     } catch (error) {
       setBusy(false);
-      if (error instanceof ApiError && error.problem.type?.endsWith("second-factor-required") === true) return setAsked(true);
+      if (error instanceof ApiError && error.problem.type?.endsWith("second-factor-required") === true) {
+        setAsked(true);
+        return offerKey();
+      }
       setCode("");
       setProblem(refused(error, asked));
+      if (factor.key !== undefined) await offerKey();
+    }
+  }
+
+  function submit(event: Event): void {
+    event.preventDefault();
+    void logIn(asked ? { otp: code.replace(/\s/g, "") } : {});
+  }
+
+  async function useKey(options: KeyOptions): Promise<void> {
+    setProblem("");
+    try {
+      await logIn({ key: await askKey(options) });
+    } catch {
+      setProblem(t("login.keyDeclined")); // declined, or no key was there in time
+      await offerKey();
     }
   }
 
@@ -53,7 +79,7 @@ function Login() {
           {own(banner.zh, banner.en)}
         </div>
       )}
-      <form onSubmit={(event) => void submit(event)} data-testid="login-form">
+      <form onSubmit={submit} data-testid="login-form">
         <p class="city">{t("app.city")}</p>
         <h1>{t("app.name")}</h1>
         <p class="sub">{t("app.sub")}</p>
@@ -67,6 +93,7 @@ function Login() {
                 data-testid="login-again"
                 onClick={() => {
                   setAsked(false);
+                  setByKey(null);
                   setPassword("");
                   setCode("");
                   setProblem("");
@@ -92,6 +119,11 @@ function Login() {
               />
             </label>
             <p class="hint">{t("login.codeHint")}</p>
+            {byKey === null ? null : (
+              <button type="button" class="by-key" disabled={busy} onClick={() => void useKey(byKey)} data-testid="login-key">
+                {t("login.byKey")}
+              </button>
+            )}
           </>
         ) : (
           <>
