@@ -43,6 +43,7 @@ from command_center.duty.instructions import InstructionDraft
 from command_center.duty.model import AddresseeKind, LogEntry, LogKind
 from command_center.duty.service import DutyService
 from command_center.duty.shifts import ShiftDraft
+from command_center.grid.service import GridService, ReportDraft
 from command_center.machines import RequestState
 from command_center.model import Actor, Role, User
 from command_center.ports import Tx
@@ -116,6 +117,7 @@ class Rooms:
     access: DeviceAccess
     care: DeviceCare
     duty: DutyService
+    grid: GridService
     entries: EntryRegister
     imports: ImportService
     addresses: AddressService
@@ -168,6 +170,7 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
         ),
         duty=DutyService(store, env, emit, SEALER),
         entries=(entries := a_register(store, world=world)),
+        grid=GridService(store, env, emit, entries.engine.kinds),
         imports=ImportService(
             store=store, env=env, emit=emit, sealer=SEALER, targets=targets_of(entries), read=read_here
         ),
@@ -198,6 +201,7 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
         device_access=rooms.access,
         device_care=rooms.care,
         rates=OneFirm(),
+        grid=rooms.grid,
         zones=ZoneService(entries, lambda lon, lat: None),
         quality=quality,
         township=Township(world.center, entries, rooms.duty, quality, lambda device_id: "no_data"),
@@ -283,7 +287,8 @@ async def _fill(rooms: Rooms) -> dict[str, str]:
     await rooms.keys.create(SECURITY, name="上级平台", roles=[Role.UPSTREAM], days=1)
     await rooms.approvals.propose(LEADER, "threshold", "wg-river/stage_m", {"on": {"red": 9.0}}, source="文")
     await _fill_registers(rooms)
-    return {**await _fill_care(rooms), **await _fill_duty(rooms), "@import": await _begin_import(rooms)}
+    reports = await _fill_grid(rooms)
+    return {**reports, **await _fill_care(rooms), **await _fill_duty(rooms), "@import": await _begin_import(rooms)}
 
 
 async def _fill_registers(rooms: Rooms) -> None:
@@ -294,7 +299,20 @@ async def _fill_registers(rooms: Rooms) -> None:
     plant = row("p1", name="氯碱厂", contact_a="k1", contact_b="k2", grade="red", lon=121.2, lat=28.5)
     await put(rooms.entries, "plant", [plant])
     await put(rooms.entries, "shelter", [row("s1", name="礼堂", capacity=300, lon=121.2, lat=28.5)])
+    await put(rooms.entries, "organisation", [row("org-1", name="水利局", area=AREA)])
+    await put(
+        rooms.entries, "report_route", [row("r1", name="积水", event="water", organisation="org-1", authority="direct")]
+    )
+    duty = row("d1", name="汛前走访", subject="shelter/s1", organisation="org-1", every_days=7, checklist="门锁\n照明")
+    await put(rooms.entries, "patrol_duty", [duty])
     await rooms.addresses.refresh()
+
+
+async def _fill_grid(rooms: Rooms) -> dict[str, str]:
+    water = ReportDraft(client_id="c1", kind="water", text="立交积水", lon=121.2, lat=28.5)
+    one = await rooms.grid.file(LEADER, water)
+    two = await rooms.grid.file(LEADER, msgspec.structs.replace(water, client_id="c2"))
+    return {"@report": one.report_id, "@witness": two.report_id}
 
 
 async def _fill_care(rooms: Rooms) -> dict[str, str]:

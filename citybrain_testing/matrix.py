@@ -99,6 +99,11 @@ def _duty(action: Action, what: str, **more: Any) -> Row:
     return Row(action=action, place=Place.OBJECT, params={f"{what}_id": f"@{what}"}, **more)
 
 
+def _report(action: Action, verb: str = "", **more: Any) -> Row:
+    params = {"report_id": "@report"} | ({"verb": verb} if verb else {})
+    return Row(action=action, place=Place.OBJECT, params=params, **more)
+
+
 def _order(action: Action, verb: str = "", **more: Any) -> Row:
     params = {"instruction_id": "@order"} | ({"verb": verb} if verb else {})
     return Row(action=action, place=Place.OBJECT, params=params, **more)
@@ -406,6 +411,28 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("GET", "/api/v1/audit/head"): Row(action=Action.AUDIT_HEAD),
     ("GET", "/api/v1/audit/verify"): Row(action=Action.AUDIT_VERIFY),
     # duty
+    # the grid
+    ("GET", "/api/v1/grid/kinds"): Row(action=Action.FILE_REPORT),
+    ("POST", "/api/v1/grid/reports"): Row(
+        action=Action.FILE_REPORT,
+        body={"client_id": "c9", "kind": "water", "text": "积水", "lon": 121.2, "lat": 28.5},
+    ),
+    ("GET", "/api/v1/grid/reports"): Row(action=Action.READ_REPORTS, place=Place.LIST),
+    ("GET", "/api/v1/grid/reports/{report_id}"): _report(Action.READ_REPORTS),
+    ("GET", "/api/v1/grid/reports/{report_id}/similar"): _report(Action.READ_REPORTS),
+    ("POST", "/api/v1/grid/reports/{report_id}/{verb}"): _report(
+        Action.ANSWER_REPORT, verb="sign", body={"organisation": "org-1"}
+    ),
+    ("GET", "/api/v1/grid/visits/due"): Row(action=Action.PATROL, place=Place.LIST),
+    ("POST", "/api/v1/grid/visits"): Row(
+        action=Action.PATROL,
+        place=Place.OBJECT,
+        body={
+            "client_id": "v9",
+            "subject": "shelter/s1",
+            "answers": [{"item": "门锁", "ok": True}, {"item": "照明", "ok": False, "note": "坏"}],
+        },
+    ),
     ("GET", "/api/v1/duty/posts"): Row(action=Action.READ_DUTY),
     ("PUT", "/api/v1/duty/posts"): Row(
         action=Action.PLAN_DUTY,
@@ -476,6 +503,15 @@ ROWS: Mapping[tuple[str, str], Row] = {
 
 # The same routes asked for something else: another verb, more in the answer, an emergency.
 MORE: Sequence[tuple[tuple[str, str], Row]] = (
+    (
+        ("POST", "/api/v1/grid/reports/{report_id}/{verb}"),
+        Row(
+            action=Action.HANDLE_REPORT,
+            place=Place.OBJECT,
+            params={"report_id": "@witness", "verb": "close"},
+            body={"comment": "已排除"},
+        ),
+    ),
     (
         ("POST", "/api/v1/instructions/{instruction_id}/{verb}"),
         Row(

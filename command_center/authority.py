@@ -104,6 +104,12 @@ class Action(StrEnum):
     INSTRUCT = "give an instruction"
     ANSWER_INSTRUCTION = "answer an instruction"
     CHECK_INSTRUCTION = "check or close an instruction"
+    # the grid (command_center/grid): reports that are filed once, visits that are made once
+    FILE_REPORT = "file a report"
+    READ_REPORTS = "read reports"
+    HANDLE_REPORT = "join, close or reopen a report"
+    ANSWER_REPORT = "sign for a report and answer it"
+    PATROL = "make a visit"
     # access: what the rim alone decided before, people, keys, sessions, approvals, roles in an incident
     READ_RULES = "read rules"
     READ_REQUESTS = "read requests to other agencies"
@@ -189,6 +195,12 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.INSTRUCT: frozenset({L, COM}),
     Action.ANSWER_INSTRUCTION: _WATCH | {Role.REGISTRAR},  # whose name, unit or organisation it bears
     Action.CHECK_INSTRUCTION: _DESK | {COM},
+    # the grid: everybody who works for the district may say what he sees
+    Action.FILE_REPORT: _WATCH | {GRD, Role.REGISTRAR},
+    Action.READ_REPORTS: frozenset({O, L, A, ADM, COM, SCN, LIA, Role.REGISTRAR, Role.UPSTREAM}),
+    Action.HANDLE_REPORT: _DESK,
+    Action.ANSWER_REPORT: _DESK | {LIA},
+    Action.PATROL: _DESK | {GRD, Role.REGISTRAR},
     # access
     Action.READ_RULES: frozenset({L, A, ADM}),
     Action.READ_REQUESTS: _DESK | {LIA},

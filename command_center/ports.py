@@ -15,6 +15,7 @@ from command_center.access.scope import EVERYWHERE, Scope
 from command_center.device_access import DeviceAccessTx
 from command_center.device_care.ports import CareTx
 from command_center.duty.ports import DutyRows
+from command_center.grid.ports import GridTx
 from command_center.journal import JournalTx
 from command_center.model import (
     Change,
@@ -60,7 +61,7 @@ AreaOf = Callable[["Tx", float, float], Awaitable[str]]
 """Transaction, lon, lat (WGS 84 degrees) -> administrative code of the smallest registered area, "" outside all of them."""
 
 
-class Tx(RegisterTx, AccessTx, DeviceAccessTx, JournalTx, ImportTx, DutyRows, CareTx, OutboxTx, Protocol):
+class Tx(RegisterTx, AccessTx, DeviceAccessTx, JournalTx, ImportTx, DutyRows, CareTx, GridTx, OutboxTx, Protocol):
     """One transaction. Rows come back as they are in it; an update with a stale `rev` or state changes nothing and says so."""
 
     # the log and retries

@@ -21,6 +21,7 @@ from command_center.api import (
     device_care_routes,
     device_routes,
     duty_routes,
+    grid_routes,
     import_routes,
     incident_role_routes,
     instruction_routes,
@@ -69,6 +70,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     register_routes.router,  # after anything with fixed words below /registers/{kind}
     audit_routes.router,
     duty_routes.router,
+    grid_routes.router,
     instruction_routes.router,
     account_routes.router,
     user_routes.router,

@@ -21,6 +21,7 @@ from command_center.device_care.rates import Rates
 from command_center.device_care.service import DeviceCare
 from command_center.duty.service import DutyService
 from command_center.facade import CommandFacade
+from command_center.grid.service import GridService
 from command_center.model import Actor, Alarm, User
 from command_center.quality import QualityService
 from command_center.registers.addresses import AddressService
@@ -162,6 +163,7 @@ class ApiDeps:
     quality: QualityService | None = None
     zones: ZoneService | None = None
     township: Township | None = None
+    grid: GridService | None = None
     broker_door: BrokerDoor | None = None
     broker_secret: str = ""  # what another broker shows with its questions; empty: nobody is answered
     layers: Layers | None = None

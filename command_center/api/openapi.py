@@ -20,6 +20,7 @@ from command_center.device_access import AccessState, IssuedCertificate
 from command_center.device_care.model import AcceptanceView, Calibration, Care, Maintenance, Proposal, Ticket
 from command_center.device_care.rates import RatesAnswer
 from command_center.duty.model import Chain, Colleague, Handover, Instruction, LogEntry, Post, Shift
+from command_center.grid.model import DueVisit, EventKind, Report, Visit
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
 from command_center.plans import Plan
 from command_center.quality import QualityBoard
@@ -145,6 +146,14 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("get", "/api/v1/duty/log"): (LogEntry, PAGE),
     ("post", "/api/v1/duty/log"): (LogEntry, ONE),
     ("get", "/api/v1/duty/log/export"): (shapes.DaySheet, ONE),
+    ("get", "/api/v1/grid/kinds"): (EventKind, PAGE),
+    ("get", "/api/v1/grid/reports"): (Report, PAGE),
+    ("post", "/api/v1/grid/reports"): (Report, ONE),
+    ("get", "/api/v1/grid/reports/{report_id}"): (Report, ONE),
+    ("get", "/api/v1/grid/reports/{report_id}/similar"): (Report, PAGE),
+    ("post", "/api/v1/grid/reports/{report_id}/{verb}"): (Report, ONE),
+    ("get", "/api/v1/grid/visits/due"): (DueVisit, PAGE),
+    ("post", "/api/v1/grid/visits"): (Visit, ONE),
     ("get", "/api/v1/instructions"): (Instruction, PAGE),
     ("post", "/api/v1/instructions"): (Instruction, ONE),
     ("get", "/api/v1/instructions/{instruction_id}"): (Instruction, ONE),

@@ -26,6 +26,7 @@ from command_center.duty.service import DutyService
 from command_center.duty.targets import ShiftTarget
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
+from command_center.grid.service import GridService
 from command_center.outbox import Outbox, Sender, Sink, sink_for
 from command_center.picture import PictureFollower, past_event
 from command_center.quality import QualityService
@@ -109,6 +110,7 @@ class _Rooms:
     care: DeviceCare
     quality: QualityService
     zones: ZoneService
+    grid: GridService
     canary: Canary
     health: Health
     anchors: AnchorService
@@ -218,6 +220,7 @@ def _build(
         entries=entries,
         care=care,
         quality=QualityService(store, env, entries, QualityFacts(database), picture.status_of),
+        grid=GridService(store, env, picture.on_change, entries.engine.kinds),
         zones=ZoneService(entries, lambda lon, lat: nearest_wind(registry, picture.latest_of, clock, lon, lat)),
         canary=canary,
         health=health,
@@ -356,6 +359,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         rates=RateStore(rooms.database),
         quality=rooms.quality,
         zones=rooms.zones,
+        grid=rooms.grid,
         township=Township(rooms.centre, rooms.entries, rooms.duty, rooms.quality, rooms.picture.status_of),
         broker_door=rooms.credentials,
         broker_secret=context.secrets.broker_hook,

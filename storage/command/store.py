@@ -13,6 +13,7 @@ from storage.command.access import AccessRows
 from storage.command.device_access import DeviceAccessRows
 from storage.command.device_care import DeviceCareRows
 from storage.command.duty import HandoverRows, InstructionRows, ShiftRows
+from storage.command.grid import GridRows
 from storage.command.imports import ImportRows
 from storage.command.incidents import AlarmRows, IncidentRows
 from storage.command.journal import JournalRows
@@ -42,6 +43,7 @@ class PostgresTx(
     HandoverRows,
     InstructionRows,
     DeviceCareRows,
+    GridRows,
     OutboxRows,
     AccessRows,
 ):

@@ -40,6 +40,7 @@ from storage.memory.access import AccessRows
 from storage.memory.device_access import AccessMemory, DeviceAccessMemory
 from storage.memory.device_care import CareMemory, DeviceCareMemory
 from storage.memory.duty import DutyMemory, DutyState
+from storage.memory.grid import GridMemory, GridState
 from storage.memory.imports import ImportMemory
 from storage.memory.journal import JournalPart
 from storage.memory.outbox import OutboxPart
@@ -76,6 +77,7 @@ class _State:
     imports: dict[str, ImportJob] = field(default_factory=dict)
     duty: DutyState = field(default_factory=DutyState)
     care: CareMemory = field(default_factory=CareMemory)
+    grid: GridState = field(default_factory=GridState)
     outbox: dict[str, Message] = field(default_factory=dict)
     incident_roles: dict[str, IncidentRole] = field(default_factory=dict)
     second_factors: dict[str, SecondFactor] = field(default_factory=dict)
@@ -116,7 +118,15 @@ class MemoryStore:
 
 
 class _MemoryTx(
-    MemoryRegisters, DeviceAccessMemory, JournalPart, ImportMemory, DutyMemory, DeviceCareMemory, OutboxPart, AccessRows
+    MemoryRegisters,
+    DeviceAccessMemory,
+    JournalPart,
+    ImportMemory,
+    DutyMemory,
+    DeviceCareMemory,
+    GridMemory,
+    OutboxPart,
+    AccessRows,
 ):
     _s: _State
 
@@ -126,6 +136,7 @@ class _MemoryTx(
         self._access = state.access
         self._imports = state.imports
         self._care = state.care
+        self._grid = state.grid
 
     @property
     def _duty(self) -> DutyState:

@@ -42,6 +42,8 @@ def test_the_shipped_kinds_are_those_of_the_issue() -> None:
             "agency",
             "drill",
             "isolation_distance",
+            "report_route",
+            "patrol_duty",
         ),
     }
 
