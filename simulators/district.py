@@ -104,6 +104,7 @@ class District:
             {"username": "admin", "name": "系统管理员", "roles": ["admin"]},
             {"username": "security", "name": "安全管理员", "roles": ["security"]},
             {"username": "auditor", "name": "审计员", "roles": ["auditor"]},
+            {"username": "grid1", "name": "网格员 吴芳", "roles": ["grid"]},
             {"username": "met", "name": "气象局数据接口", "roles": ["met"]},
         ]
         crews = [

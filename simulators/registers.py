@@ -132,6 +132,8 @@ def register_rows(district: District) -> dict[str, list[Row]]:
     found["agency"] = _agencies()
     found["drill"] = _drills(people)
     found["isolation_distance"] = _distances()
+    found["report_route"] = _routes()
+    found["patrol_duty"] = _visits(found)
     found["address"] = _addresses(district)
     found["unit"] = [_unit(unit) for unit in district.units()]
     return found
@@ -571,6 +573,40 @@ def _agencies() -> list[Row]:
         _row("agency-fire", None, name="椒湾区消防救援大队", authority="direct", duty_phone="119", functions="灭火、危化品处置、水域救援", owner="org-fire", area=AREA),
         _row("agency-police", None, name="椒湾区交警大队", authority="request", duty_phone="0576-0000-2012", functions="交通管制", answer_minutes=5, owner="org-police", area=AREA),
         _row("agency-marine", None, name="椒湾海事处", authority="notify", duty_phone="0576-0000-2013", functions="海上交通安全", owner="org-marine", area=AREA),
+    ]  # fmt: skip
+
+
+def _routes() -> list[Row]:
+    routes = (
+        ("water", "积水内涝", "org-water", "request"),
+        ("water", "积水内涝", "org-works", "direct"),
+        ("landslide", "滑坡落石", "org-resources", "request"),
+        ("gas", "异味泄漏", "org-fire", "direct"),
+        ("gas", "异味泄漏", "org-emergency", "direct"),
+        ("fire", "火情烟雾", "org-fire", "direct"),
+        ("road", "道路受阻", "org-police", "request"),
+        ("road", "道路受阻", "org-works", "direct"),
+        ("structure", "房屋构筑物险情", "org-emergency", "direct"),
+        ("people", "人员被困求助", "org-fire", "direct"),
+        ("people", "人员被困求助", "org-police", "notify"),
+        ("facility", "公共设施损坏", "org-works", "direct"),
+    )
+    return [
+        _row(f"route-{n}", None, name=f"{zh}分送", event=event, organisation=organisation, authority=authority, remarks=FICTIONAL)
+        for n, (event, zh, organisation, authority) in enumerate(routes, start=1)
+    ]  # fmt: skip
+
+
+def _visits(found: dict[str, list[Row]]) -> list[Row]:
+    """Two organisations want the schools visited, one the shelters: who walks there once answers all of them."""
+    wanted = [
+        *(("school", row, "org-education", 30, "围墙与操场\n消防栓\n应急照明") for row in found["school"]),
+        *(("school", row, "org-water", 7, "排水口\n应急照明") for row in found["school"]),
+        *(("shelter", row, "org-emergency", 14, "门锁与钥匙\n物资清点\n应急照明") for row in found["shelter"]),
+    ]
+    return [
+        _row(f"visit-{n}", None, name=f"{row['values']['name']}走访", subject=f"{kind}/{row['entry_id']}", organisation=organisation, every_days=days, checklist=items, remarks=FICTIONAL)
+        for n, (kind, row, organisation, days, items) in enumerate(wanted, start=1)
     ]  # fmt: skip
 
 

@@ -53,7 +53,8 @@ def system(_shared: _Shared, request: pytest.FixtureRequest) -> Iterator[System]
 
 
 SHARING = frozenset(
-    f"tests/browser/test_{name}.py" for name in ("approval", "duty", "quality", "registers", "security_key", "town")
+    f"tests/browser/test_{name}.py"
+    for name in ("approval", "duty", "grid", "quality", "registers", "security_key", "town")
 )
 
 

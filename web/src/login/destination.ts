@@ -1,6 +1,6 @@
 /** Where a fresh login goes: only a page of ours. A foreign address in `next` must not receive it. */
 
-export const PAGES = ["wall", "desk", "field", "vendor", "registers", "duty", "quality", "town", "admin"] as const;
+export const PAGES = ["wall", "desk", "field", "vendor", "registers", "duty", "quality", "town", "grid", "admin"] as const;
 
 const OURS = new RegExp(`^/(${PAGES.join("|")})(\\?|#|$)`);
 

@@ -16,6 +16,7 @@ const PAGES: [string, Key][] = [
   ["duty", "office.duty"],
   ["quality", "office.quality"],
   ["town", "office.town"],
+  ["grid", "office.grid"],
   ["admin", "office.admin"],
 ];
 
