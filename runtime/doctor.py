@@ -27,7 +27,10 @@ from storage.database import Database
 from storage.errors import SchemaMissing, StorageError
 
 WEB_DIST = Path(__file__).resolve().parents[1] / "web" / "dist"
-PAGES = ("wall.html", "desk.html", "field.html", "login.html")
+PAGES = (
+    *("login.html", "wall.html", "desk.html", "field.html", "registers.html"),
+    *("duty.html", "quality.html", "town.html", "grid.html", "admin.html"),
+)
 FONT_FOLDERS = (
     "/usr/share/fonts",
     "/usr/local/share/fonts",

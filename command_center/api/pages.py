@@ -18,9 +18,7 @@ from command_center.api.auth import session_of
 from command_center.api.deps import ApiDeps
 from command_center.api.problems import problem_response
 
-PAGES = {
-    name: name for name in ("wall", "desk", "field", "vendor", "registers", "duty", "quality", "town", "grid", "admin")
-}
+PAGES = ("wall", "desk", "field", "vendor", "registers", "duty", "quality", "town", "grid", "admin")
 FALLBACK = "wall"  # a page that the build does not have yet is served by the wall's bundle
 MEDIA_TYPES = {
     ".mjs": "text/javascript",

@@ -10,6 +10,8 @@ import pytest
 from runtime import doctor
 from runtime.doctor import Grade
 
+REPOSITORY = Path(__file__).resolve().parents[3]
+
 
 @pytest.mark.parametrize(
     ("year", "synchronised", "grade"),
@@ -28,6 +30,10 @@ def test_missing_pages_are_named(tmp_path: Path) -> None:
     assert "desk.html" in check.detail_en
     assert "wall.html" not in check.detail_en
     assert check.as_dict()["grade"] == "failed"
+
+
+def test_every_page_of_the_source_is_looked_for() -> None:
+    assert set(doctor.PAGES) == {page.name for page in (REPOSITORY / "web").glob("*.html")}
 
 
 def test_chinese_fonts_are_found_by_name(tmp_path: Path) -> None:
