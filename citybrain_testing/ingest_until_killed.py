@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 from citybrain_testing.clocks import RunningClock
 from devices.models import load_models
-from ingest.service import BrokerAccess, IngestService
+from ingest.service import BrokerAccess, IngestService, StationDoors
+from ingest.tcp_in import Listener
 from stream.writer import LogWriter
 
 
@@ -25,6 +27,10 @@ async def serve(settings: dict[str, Any]) -> None:
             broker=broker,
             models=load_models(),
             on_new_session=Path(settings["subscribed"]).touch,
+            stations=StationDoors(
+                listeners=tuple(Listener(**listener) for listener in settings.get("stations", [])),
+                networks=(ipaddress.ip_network("127.0.0.0/8"),),
+            ),
         )
         await service.run()
 

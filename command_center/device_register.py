@@ -25,6 +25,7 @@ from devices.credentials import DEVICE_ID
 from devices.documents import threshold_problems
 from devices.models import load_models
 from devices.registry import Device, Registry, RegistryData
+from devices.stations import taken_numbers
 from gis.points import check_lonlat
 from stream.records import ControlBody, control
 
@@ -62,7 +63,7 @@ class RegisterService:
         Raises Forbidden (a vendor registers its own only), Invalid.
         """
         device = self._allowed(actor, device)
-        self._check_gateways([device], own_firm_only=not actor.has(Role.ADMIN))
+        self._check_bindings([device], own_firm_only=not actor.has(Role.ADMIN))
         return await self._save(actor, device, approver="", reason="register")
 
     async def save_rows(self, actor: Actor, devices: Sequence[Device], *, reason: str) -> int:
@@ -71,7 +72,7 @@ class RegisterService:
         Raises Forbidden, Invalid.
         """
         listed = [self._allowed(actor, device) for device in devices]
-        self._check_gateways(listed, own_firm_only=not actor.has(Role.ADMIN))
+        self._check_bindings(listed, own_firm_only=not actor.has(Role.ADMIN))
         async with self._lock:
             change = await self._register.upsert(listed, author=actor.username, approver="", reason=reason)
             await self._flush(actor.username)
@@ -104,7 +105,7 @@ class RegisterService:
         for device in devices:
             check_device(device)
             require(actor, Action.IMPORT_DEVICES, area=device.area)
-        self._check_gateways(devices)
+        self._check_bindings(devices)
         async with self._lock:
             change = await self._register.upsert(devices, author=actor.username, approver="", reason=reason)
             await self._flush(actor.username)
@@ -171,13 +172,14 @@ class RegisterService:
         bound = [d for d in self._registry.devices.values() if d.gateway == gateway.device_id]
         return sorted((d for d in bound if sees(actor, Action.READ_CARE, d)), key=lambda d: d.device_id)
 
-    def _check_gateways(self, devices: Sequence[Device], *, own_firm_only: bool = False) -> None:
+    def _check_bindings(self, devices: Sequence[Device], *, own_firm_only: bool = False) -> None:
         """What ingest will believe (a gateway speaks for the devices that are bound to it) must be possible: the gateway is
-        there, of a model that can, and not bound to another itself, so there is no circle. Raises Invalid naming each."""
+        there, of a model that can, and not bound to another itself, so there is no circle; and a station number in a frame
+        means one device. Raises Invalid naming each."""
         fresh = {device.device_id: device for device in devices}
         speaking = {d.gateway for d in self._registry.devices.values() if d.gateway and d.device_id not in fresh}
         speaking |= {d.gateway for d in devices if d.gateway}
-        wrong = []
+        wrong = taken_numbers(self._registry, devices)
         for device in devices:
             known = self._registry.devices.get(device.device_id)
             model = self._models.get(device.model)

@@ -15,6 +15,7 @@ import msgspec
 from devices.credentials import DEVICE_ID
 from devices.models import DeviceModel, load_models
 from devices.registry import Device
+from devices.stations import sealed, station_problems
 
 COLOURS = ("blue", "yellow", "orange", "red")  # rising order of concern
 _LEVEL_FIELDS = {"on", "off", "direction", "on_delay_s", "off_delay_s", "source"}
@@ -31,7 +32,7 @@ class DeviceWrong(ValueError):
 
 
 def parse_device(document: object, models: Mapping[str, DeviceModel] | None = None) -> Device:
-    """A Device from its JSON or YAML document. `kind` may be left out: the model says it.
+    """A Device from its JSON or YAML document. `kind` may be left out: the model says it. Station passwords become hashes.
 
     Raises DeviceWrong naming every wrong field.
     """
@@ -52,7 +53,7 @@ def parse_device(document: object, models: Mapping[str, DeviceModel] | None = No
         problems += problems_of(device, models)
     if problems or device is None:
         raise DeviceWrong(problems)
-    return device
+    return sealed(device)
 
 
 def problems_of(device: Device, models: Mapping[str, DeviceModel] | None = None) -> list[str]:
@@ -112,6 +113,7 @@ def _content_problems(device: Device, models: Mapping[str, DeviceModel]) -> Iter
     if device.kind != model.kind:
         yield f"kind {device.kind!r}: model {device.model} is of kind {model.kind!r}"
     yield from _listed_problems(device, model)
+    yield from station_problems(device)
     for prop, thresholds in device.thresholds.items():
         if prop not in model.properties:
             yield f"thresholds.{prop}: model {device.model} measures {', '.join(model.properties)}"

@@ -6,6 +6,7 @@ A model is a YAML document in `devices/models/`; adding one is adding a file. Ev
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -17,6 +18,7 @@ import yaml
 
 from devices.properties import UOMS, ObservedProperty
 from devices.registry import Device
+from devices.stations import DECODERS, CodecMap
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MODEL_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -57,6 +59,7 @@ class DeviceModel(msgspec.Struct, frozen=True, kw_only=True):
     max_gap: float = 3.0  # a longer silence breaks a duration condition
     no_data_after: float = 3.0  # then the overlay NO_DATA
     gateway: bool = False  # whether it may speak for devices that are bound to it
+    codecs: dict[str, CodecMap] = {}  # by station protocol: what its values are called here
     source: str = ""
 
     def properties_of(self, device: Device) -> list[ObservedProperty]:
@@ -114,6 +117,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     max_gap: float = 3.0
     no_data_after: float = 3.0
     gateway: bool = False
+    codecs: dict[str, CodecMap] = {}
 
 
 def parse_model(text: str, *, file: str = "<text>") -> DeviceModel:
@@ -144,6 +148,7 @@ def parse_model(text: str, *, file: str = "<text>") -> DeviceModel:
         max_gap=document.max_gap,
         no_data_after=document.no_data_after,
         gateway=document.gateway,
+        codecs=document.codecs,
         source=document.source,
     )
 
@@ -171,6 +176,14 @@ def _problems(document: _Document) -> Iterable[str]:
         if entry.key in seen:
             yield f"property {entry.key}: is there twice"
         seen.add(entry.key)
+    for codec, mapping in document.codecs.items():
+        if codec not in DECODERS:
+            yield f"codecs.{codec}: expected one of {', '.join(DECODERS)}"
+        for name, mapped in mapping.map.items():
+            if mapped.to not in seen:
+                yield f"codecs.{codec}.map.{name}: {mapped.to!r} is not a property of this model"
+            if not (math.isfinite(mapped.scale) and math.isfinite(mapped.offset) and mapped.scale != 0):
+                yield f"codecs.{codec}.map.{name}: scale must be finite and not 0, offset finite"
     for event in document.events:
         if not _KEY.fullmatch(event.type):
             yield f"event {event.type!r}: expected {_KEY.pattern}"

@@ -75,6 +75,11 @@ def down_ack(tenant: str, device_id: str) -> str:
     return f"{ROOT}/{tenant}/{device_id}/down/ack"
 
 
+def down_raw(tenant: str, device_id: str, codec: str) -> str:
+    """Frames of a station protocol to the device: acknowledgements, clock-sets."""
+    return f"{ROOT}/{tenant}/{device_id}/down/raw/{codec}"
+
+
 def all_up(tenant: str) -> str:
     """Subscription to everything that devices publish."""
     return f"{ROOT}/{tenant}/+/up/#"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One MQTT publish as it was received."""
+    """One MQTT publish as it was received, or one frame of a TCP session under the topic that it would have had."""
 
     topic: str
     payload: bytes
@@ -16,11 +16,14 @@ class Message:
     dup: bool = False
     retain: bool = False
     generation: int = 0  # number of the connection it came over: acknowledgements of an older one are void
+    line: int = 0  # number of the TCP session it came over; 0: the broker
+    problems: tuple[str, ...] = ()  # what its session found wrong with it: it ends as a dead letter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A message down to a device."""
+    """A message down to a device, over the broker or (`line`) over the TCP session that the device's message came by."""
 
     topic: str
     payload: bytes
+    line: int = 0

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from devices import topics
 from devices.codecs import json_v1
-from devices.codecs.json_v1 import Decoded, Sample
+from devices.codecs.samples import Decoded, Sample
+from devices.codecs.station import Refused, Report, Said
 from devices.models import DeviceModel
 from devices.registry import Device, Registry, partition_of
+from devices.stations import DECODERS
 from devices.topics import BadTopic, Channel, UpTopic
 from ingest import acks, metrics, values
 from ingest.acks import ClockSetLimit
@@ -24,6 +26,7 @@ from ingest.dedupe import DupTail, PacketKey, packet_key
 from ingest.letters import Quota, dead_letter
 from ingest.message import Message, Reply
 from ingest.rows import Rows
+from ingest.station_reader import StationReader
 from stream import records
 from stream.records import EventBody, NewRecord, Source
 
@@ -54,6 +57,7 @@ class _Reading:
     message: Message
     sample: Sample
     device: Device
+    report: Report | None = None  # of a station: what its clock is set by
 
 
 @dataclass(slots=True)
@@ -93,9 +97,14 @@ class Pipeline:
         self._tail = tail or DupTail()
         self._quota = quota or Quota()
         self._clock_sets = ClockSetLimit()
+        self._stations = StationReader(registry, models)
         self._clocks: dict[str, DeviceClock] = {}
         self._online: dict[str, bool] = {}
         self._reconnected_s: dict[str, float] = {}
+
+    def reconnected(self, device_id: str, machine_s: float) -> None:
+        """A device has come back (its state said so, or its TCP session began): what it sends next may be a backlog."""
+        self._reconnected_s[device_id] = machine_s
 
     def process(self, messages: Sequence[Message], link: Link) -> Outcome:
         """Everything that follows from these messages. Never raises for what a device sent."""
@@ -133,6 +142,9 @@ class Pipeline:
             self._refuse(message, error.device_id, [str(error)], "topic", batch)
             return
         metrics.RECEIVED.labels(topic.channel.value).inc()
+        if message.problems:
+            self._refuse(message, topic.device_id, list(message.problems), "payload", batch)
+            return
         device = self.registry.devices.get(topic.device_id)
         refusal = self._identity_refusal(topic, device)
         if refusal:
@@ -171,14 +183,59 @@ class Pipeline:
                 reply, problems = json_v1.command_reply(message.payload)
                 self._plain_event(message, device, "cmd_reply", topic.argument, reply, problems, batch)
             case Channel.RAW:
-                reason = f"codec {topic.argument!r} is not known here; send JSON to {topics.ROOT}/.../up/telemetry"
-                self._refuse(message, device.device_id, [reason], "codec", batch)
+                self._raw(message, topic.argument, device, batch)
 
     def _refuse(self, message: Message, device_id: str, reasons: list[str], kind: str, batch: _Batch) -> None:
         """Collect the reasons of a message; it becomes one dead letter whatever their number."""
         metrics.DEAD_LETTERS.labels(kind).inc()
         known = batch.problems.setdefault(id(message), (message, device_id, []))
         known[2].extend(reasons)
+
+    # -- station protocols
+
+    def _raw(self, message: Message, codec: str, device: Device, batch: _Batch) -> None:
+        if not self._stations.knows(codec):
+            reason = (
+                f"codec {codec!r}: expected one of {', '.join(DECODERS)}, or JSON on {topics.ROOT}/.../up/telemetry"
+            )
+            self._refuse(message, device.device_id, [reason], "codec", batch)
+            return
+        for piece in self._stations.read(device, codec, message.payload):
+            if isinstance(piece, Refused):
+                self._refuse(message, device.device_id, list(piece.problems), "payload", batch)
+                continue
+            owner = self._stations.owner(piece, codec, device)
+            if isinstance(owner, str):
+                self._refuse(message, device.device_id, [owner], "identity", batch)
+                continue
+            self._report(message, codec, piece, owner, batch)
+
+    def _report(self, message: Message, codec: str, report: Report, owner: Device, batch: _Batch) -> None:
+        """One frame of a station that is who it says it is."""
+        samples, missing = self._stations.samples(report, owner, codec)
+        batch.readings.extend(_Reading(message, sample, owner, report) for sample in samples)
+        if report.problems:
+            self._refuse(message, owner.device_id, list(report.problems), "payload", batch)
+        if missing is not None:
+            data = {"reason": "values_missing", "codec": codec, "keys": missing}
+            self._note(owner.device_id, message.receive_us, data, batch)
+        if report.said in (Said.ANSWER, Said.NOTICE):
+            reason = "station_answer" if report.said is Said.ANSWER else "station_notice"
+            told = {"reason": reason, "codec": codec, "command": report.command, "facts": report.facts}
+            self._note(owner.device_id, message.receive_us, told, batch)
+        self._answer(message, codec, report, batch)
+        if report.said is Said.CLOCK_REQUEST:
+            self._send_raw(message, codec, self._stations.clock_set(codec, report, message.receive_us), batch)
+
+    def _answer(self, message: Message, codec: str, report: Report, batch: _Batch) -> None:
+        """What the station waits for; it goes out after the fsync, like every reply."""
+        self._send_raw(message, codec, report.answer, batch)
+
+    def _send_raw(self, message: Message, codec: str, payload: bytes | None, batch: _Batch) -> None:
+        if payload is not None:
+            sender = topics.parse_up(message.topic).device_id
+            topic = topics.down_raw(self._tenant, sender, codec)
+            batch.replies.append(Reply(topic=topic, payload=payload, line=message.line))
 
     # -- telemetry
 
@@ -234,13 +291,15 @@ class Pipeline:
         model = self._models.get(device.model)
         wrong: list[str] = []
         unknown: dict[str, Any] = {}
+        if sample.crc_alternative:
+            verdict = replace(verdict, source=verdict.source | Source.CRC_ALTERNATIVE)
         for key, value in sample.values.items():
             stream = self.registry.datastream_of(device.device_id, key)
             if stream is None:
                 unknown[key] = value
                 continue
             try:
-                checked = values.check(key, value, stream, model, sample.q.get(key))
+                checked = values.check(key, value, stream, model, sample.q.get(key), over=key in sample.over)
             except values.WrongValue as error:
                 wrong.append(f"{sample.path}.{error}" if sample.path else str(error))
                 continue
@@ -259,7 +318,7 @@ class Pipeline:
         if unknown:
             self._note_unknown(reading, unknown, batch)
         if verdict.clock_fault:
-            self._set_clock(device, message, verdict, batch)
+            self._set_clock(device, message, verdict, batch, reading.report)
         if sample.seq is not None:
             self._receipt(message, sample, batch)
 
@@ -282,11 +341,17 @@ class Pipeline:
         body = EventBody(type="ingest_note", device_id=device_id, receive_us=receive_us, data=data)
         batch.events.append(records.event(body))
 
-    def _set_clock(self, device: Device, message: Message, verdict: Verdict, batch: _Batch) -> None:
+    def _set_clock(
+        self, device: Device, message: Message, verdict: Verdict, batch: _Batch, report: Report | None = None
+    ) -> None:
         target = device.gateway or device.device_id  # a child has no topic of its own: its gateway keeps its time
         if verdict.device_us is None or not self._clock_sets.allow(target, batch.link.machine_s):
             return
-        batch.replies.append(acks.clock_set(self._tenant, target, message.receive_us))
+        if report is None:
+            batch.replies.append(acks.clock_set(self._tenant, target, message.receive_us))
+        else:
+            codec = topics.parse_up(message.topic).argument
+            self._send_raw(message, codec, self._stations.clock_set(codec, report, message.receive_us), batch)
         offset_us = verdict.device_us - message.receive_us
         self._note(device.device_id, message.receive_us, {"reason": "clock_set_sent", "offset_us": offset_us}, batch)
 
@@ -305,11 +370,22 @@ class Pipeline:
             decoded = json_v1.telemetry(topic.device_id, message.payload)
         elif topic.channel == Channel.GATEWAY:
             decoded = json_v1.gateway(message.payload)
+        elif topic.channel == Channel.RAW:
+            self._answers_again(message, topic, batch)
+            return
         else:
             return
         for sample in decoded.samples:
             if sample.seq is not None:
                 self._receipt(message, sample, batch)
+
+    def _answers_again(self, message: Message, topic: UpTopic, batch: _Batch) -> None:
+        device = self.registry.devices.get(topic.device_id)
+        if device is None or not self._stations.knows(topic.argument):
+            return
+        for piece in self._stations.read(device, topic.argument, message.payload):
+            if isinstance(piece, Report) and not isinstance(self._stations.owner(piece, topic.argument, device), str):
+                self._answer(message, topic.argument, piece, batch)
 
     # -- events
 
@@ -346,7 +422,7 @@ class Pipeline:
             return
         online = bool(state["online"])
         if online and not message.retain:
-            self._reconnected_s[device.device_id] = batch.link.machine_s
+            self.reconnected(device.device_id, batch.link.machine_s)
         if self._online.get(device.device_id) is online:
             return
         self._online[device.device_id] = online

@@ -1,4 +1,4 @@
-"""Ingest as a service: broker -> log, and only then receipts and PUBACK.
+"""Ingest as a service: broker and TCP sessions -> log, and only then receipts, acknowledgements of protocols and PUBACK.
 
 The order is the promise: append (fsync), reply, acknowledge. A crash between two of them is a redelivery, not a loss.
 """
@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -24,10 +24,11 @@ from ingest.message import Message
 from ingest.mqtt_in import RECEIVE_MAXIMUM, MqttInput
 from ingest.pipeline import Link, Outcome, Pipeline
 from ingest.refusals import RefusalService
+from ingest.tcp_in import Listener, Network, TcpInput
 from stream import records
 from stream.errors import LogClosed, LogError
 from stream.reader import LogReader
-from stream.records import Appended, ControlBody, NewRecord, RecordKind
+from stream.records import Appended, ControlBody, EventBody, NewRecord, RecordKind
 from stream.registry_cache import load_registry, save_snapshot
 from stream.ticks import reconnect_us
 from stream.writer import LogWriter
@@ -60,6 +61,17 @@ class BrokerAccess:
     log_file: Path | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationDoors:
+    """Where stations may dial in over TCP, and from which networks."""
+
+    listeners: tuple[Listener, ...] = ()
+    networks: tuple[Network, ...] = ()
+
+
+NO_DOORS = StationDoors()
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
     messages: list[Message]
@@ -84,6 +96,7 @@ class IngestService:
         models: Mapping[str, DeviceModel],
         on_new_session: Callable[[], None] | None = None,
         append: Callable[[list[NewRecord]], Awaitable[object]] | None = None,
+        stations: StationDoors = NO_DOORS,
     ) -> None:
         self._writer, self._clock = writer, clock
         self._append = append or writer.append_async
@@ -105,6 +118,15 @@ class IngestService:
             on_new_session=on_new_session,
         )
         self.input.lost_at_us = writer.last_at_us or None
+        self.lines = TcpInput(
+            tenant=tenant,
+            listeners=stations.listeners,
+            networks=stations.networks,
+            registry=self.registry,
+            clock=clock,
+            note=self._note,
+            connected=lambda device_id: self._pipeline.reconnected(device_id, clock.machine_ns() / 1e9),
+        )
         self._refusals = (
             RefusalService(broker.log_file, clock, self.registry, self._append) if broker.log_file else None
         )
@@ -131,6 +153,8 @@ class IngestService:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._read(), name="ingest-read")
+                group.create_task(self._read_lines(), name="ingest-read-tcp")
+                group.create_task(self.lines.run(), name="ingest-tcp")
                 group.create_task(self._log(), name="ingest-log")
                 group.create_task(self._watch_backlog(), name="ingest-backlog")
                 group.create_task(self._watch_broker(), name="ingest-broker")
@@ -149,6 +173,17 @@ class IngestService:
             outcome = self._pipeline.process(messages, self._link())
             await self._decoded.put(_Batch(messages, outcome, received_ns))
 
+    async def _read_lines(self) -> None:
+        while True:
+            frames = await self.lines.receive(BATCH_MESSAGES, BATCH_LINGER_S)
+            received_ns = self._clock.machine_ns()
+            outcome = self._pipeline.process(frames, self._link())
+            await self._decoded.put(_Batch(frames, outcome, received_ns))
+
+    async def _note(self, device_id: str, data: dict[str, Any]) -> None:
+        body = EventBody(type="ingest_note", device_id=device_id, receive_us=self._clock.city_us(), data=data)
+        await self._durable([records.event(body)])
+
     async def _log(self) -> None:
         """In the order of arrival: durable, answered, acknowledged. What was decoded during one fsync shares the next."""
         while True:
@@ -157,7 +192,9 @@ class IngestService:
                 batches.append(self._decoded.get_nowait())
             await self._durable([record for batch in batches for record in batch.outcome.records])
             for batch in batches:
-                self.input.send(batch.outcome.replies)  # first: what is not acknowledged yet will be answered again
+                # Replies first: what is not acknowledged yet will be answered again.
+                self.input.send(reply for reply in batch.outcome.replies if not reply.line)
+                self.lines.send(reply for reply in batch.outcome.replies if reply.line)
                 self.input.acknowledge(batch.messages)
                 metrics.BATCH_ROWS.observe(batch.outcome.rows)
                 metrics.COMMIT_S.observe((self._clock.machine_ns() - batch.received_ns) / 1e9)

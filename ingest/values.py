@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from devices.codecs.json_v1 import shown
+from devices.codecs.samples import shown
 from devices.models import DeviceModel
+from devices.properties import ObservedProperty
 from devices.registry import Datastream
 from stream.records import Quality, Source
 
@@ -29,22 +30,46 @@ class WrongValue(ValueError):
     """The value cannot be this property's; the text is written for the vendor."""
 
 
-def check(key: str, value: Any, stream: Datastream, model: DeviceModel | None, device_code: int | None) -> Checked:
+def check(
+    key: str,
+    value: Any,
+    stream: Datastream,
+    model: DeviceModel | None,
+    device_code: int | None,
+    *,
+    over: bool = False,
+) -> Checked:
     """Validate a value. Raises WrongValue.
+
+    `over`: the device itself says that the true value lies beyond its range. Whatever number it sends with that counts as at
+    least full scale.
 
     Out of physical range is flagged, never dropped: a gauge under water reads "over range" (design.md section 2). A quality
     code of the device makes ours worse, never better.
     """
     if stream.kind == "text":
         return _text(key, value, device_code)
+    known = model.properties.get(key) if model else None
+    if over and stream.kind == "number":
+        return _beyond(key, value, stream, known, device_code)
     number = _number(key, value, stream)
     quality, source = Quality.GOOD.value, Source(0)
-    known = model.properties.get(key) if model else None
     side = known.side(number) if known and stream.kind == "number" else "inside"
     if side != "inside":
         quality = Quality.SUSPECT.value
         source = Source.OVER_RANGE if side == "over" else Source.UNDER_RANGE
     return Checked(number, None, worse(quality, device_code), source)
+
+
+def _beyond(
+    key: str, value: Any, stream: Datastream, known: ObservedProperty | None, device_code: int | None
+) -> Checked:
+    scale = known.range_max if known is not None else None
+    number = None if value is None else _number(key, value, stream)
+    full = max((x for x in (number, scale) if x is not None), default=None)
+    if full is None:
+        raise WrongValue(f"values.{key}: expected number ({stream.uom}), got nothing, and no full scale is known")
+    return Checked(full, None, worse(Quality.SUSPECT.value, device_code), Source.OVER_RANGE)
 
 
 def worse(ours: int, device_code: int | None) -> int:

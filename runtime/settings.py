@@ -7,6 +7,7 @@ is refused by name, never repaired.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 from collections.abc import Mapping
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from command_center.reality import RealTenant
+from devices.stations import DECODERS
+from ingest.service import StationDoors
+from ingest.tcp_in import Listener
 
 PREFIX = "CITYBRAIN_"
 ANCHOR_EVERY_MAX_S = 3600.0  # the journal's head leaves the host at least hourly
@@ -67,6 +71,9 @@ class Settings:
     broker_protocol: str = "5"  # 3.1.1 for brokers that speak no MQTT 5
     broker_username: str = "citybrain"
     broker_password: str = ""
+    # stations that dial in over TCP
+    stations: str = ""  # PROTOCOL=ADDRESS:PORT, several with spaces between: hj212=10.20.0.5:9212
+    station_networks: str = "127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16"  # that they may dial in from
     # the journal's proof and what leaves this system
     anchor_sinks: str = (
         ""  # where signed heads of the journal go: file:/share, udp://host:514, tcp://host:601, https://...
@@ -145,6 +152,7 @@ def check(settings: Settings) -> Settings:
         raise WrongSetting("speed: a real clock runs at 1; use clock=scaled")
     if settings.real and settings.clock != "real":
         raise WrongSetting("clock: a real tenant runs on the real clock; use tenant_kind demo, exercise or test")
+    station_doors(settings)
     if not 0 < settings.anchor_every_s <= ANCHOR_EVERY_MAX_S:
         raise WrongSetting(f"anchor_every_s={settings.anchor_every_s:g}: expected more than 0, at most an hour")
     if settings.journal_keep_days < JOURNAL_KEEP_LEAST_DAYS:
@@ -154,6 +162,27 @@ def check(settings: Settings) -> Settings:
     if not settings.tenant.replace("_", "").isalnum() or not settings.tenant[0].isalpha():
         raise WrongSetting(f"tenant={settings.tenant!r}: expected a letter, then letters, digits or _")
     return settings
+
+
+def station_doors(settings: Settings) -> StationDoors:
+    """What `stations` and `station_networks` say. Raises WrongSetting."""
+    listeners = []
+    for text in settings.stations.split():
+        codec, _, address = text.partition("=")
+        host, _, port = address.rpartition(":")
+        if codec not in DECODERS or not host or not port.isdigit() or not 0 < int(port) <= 65535:
+            expected = f"PROTOCOL=ADDRESS:PORT with one of {', '.join(DECODERS)}"
+            raise WrongSetting(f"stations={text!r}: expected {expected}")
+        host = host.strip("[]")
+        if host in ("0.0.0.0", "::", "*"):
+            # No encryption, a six-digit password: such a door is opened towards one network, not towards all.
+            raise WrongSetting(f"stations={text!r}: expected a named address, not every address of the machine")
+        listeners.append(Listener(codec=codec, host=host, port=int(port)))
+    try:
+        networks = tuple(ipaddress.ip_network(text) for text in settings.station_networks.split())
+    except ValueError as error:
+        raise WrongSetting(f"station_networks={settings.station_networks!r}: {error}") from error
+    return StationDoors(listeners=tuple(listeners), networks=networks)
 
 
 def from_environment(environ: Mapping[str, str] | None = None, **options: Any) -> Settings:

@@ -6,37 +6,16 @@ not take the good ones with it: each problem is a sentence that names the field,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from devices.codecs.samples import SHOWN, Decoded, Sample, shown
+
 TS_MAX_MS = 2**53  # larger integers do not survive a JSON number
 SEQ_MAX = 2**32 - 1
-SHOWN = 60  # characters of a wrong value that a reason repeats
 Q_CODES = (1, 2, 3, 4, 9)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One reading of one device; `path` says where it stood in the payload ("" for a single object)."""
-
-    device_id: str
-    values: Mapping[str, Any]
-    ts_us: int | None = None
-    seq: int | None = None
-    q: Mapping[str, int] = field(default_factory=dict)
-    backfill: bool = False
-    path: str = ""
-
-
-@dataclass(slots=True)
-class Decoded:
-    """What could be read of a payload, and what could not."""
-
-    samples: list[Sample] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
 
 
 class _Telemetry(msgspec.Struct):
@@ -178,19 +157,6 @@ def json_object(payload: bytes) -> tuple[dict[str, Any] | None, list[str]]:
     if not isinstance(document, dict):
         return None, [f"payload: expected an object, got {shown(document)}"]
     return document, []
-
-
-def shown(value: object) -> str:
-    """A value as a reason names it: its JSON type and its beginning."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return f"bool {str(value).lower()}"
-    if isinstance(value, int | float):
-        return f"number {value}"
-    if isinstance(value, str):
-        return f"string {value[:SHOWN]!r}" + ("..." if len(value) > SHOWN else "")
-    return "array" if isinstance(value, list) else "object"
 
 
 def _parse(payload: bytes, decoded: Decoded) -> Any:

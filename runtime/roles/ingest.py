@@ -12,6 +12,7 @@ from ingest.service import IngestService
 from runtime.broker import Broker
 from runtime.clock import read_state
 from runtime.context import RoleContext
+from runtime.settings import station_doors
 from storage.writer import CURSOR as STORE_CURSOR
 from stream.owner import AppendServer
 from stream.ticks import TickService, append_clock, append_resume
@@ -42,6 +43,7 @@ async def run(context: RoleContext) -> None:
             broker=broker.access(context.secrets),
             models=load_models(),
             on_new_session=broker.save_now,
+            stations=station_doors(settings),
         )
         await append_resume(writer, clock)
         await append_clock(writer, asdict(state))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.codecs import json_v1
-from devices.codecs.json_v1 import Sample
+from devices.codecs.samples import Sample
 from devices.topics import BadTopic, Channel, UpTopic, parse_up, up
 
 

@@ -1,0 +1,242 @@
+"""Devices that speak a station protocol: which station number is whose, and what its values are called here.
+
+Two documents say it. The register binds a device to the number that its frames carry:
+
+    attributes: {stations: {hj212: {station: 010000A8900016F000169DC0, password: "123456"}}}
+
+and the device's model maps the protocol's names to the city's properties, with the factor between the units:
+
+    codecs: {hj212: {map: {2061/a34004-Avg: {to: pm25_1h_ug_m3}}, ignore: ["2061/*-Min"]}}
+
+A unit belongs to the model and never to the protocol's code alone: HJ 212 prints ng/m3 for a factor that stations send in ug/m3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from devices.codecs.hj212 import Hj212Decoder
+from devices.codecs.samples import Sample
+from devices.codecs.sl651 import Sl651Decoder
+from devices.codecs.station import Decoder, Group, Report
+from devices.credentials import SALT_BYTES, hash_password, verify_password
+from devices.registry import Device, Registry
+
+ATTRIBUTE = "stations"
+STATION_MAX = 64  # characters of a station number
+
+
+class Station(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How one device is known in one protocol. `password_hash` "": the protocol's password is not asked for."""
+
+    station: str
+    password_hash: str = ""
+    min_interval_s: int = 600  # HJ 212: period of the minute data (CN 2051)
+    allow: list[str] = []  # networks that it may dial in from; []: every one that the listener takes
+
+
+NOBODY = Station(station="")
+
+
+class Mapped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A protocol's value becomes `to` = value * scale + offset; texts and bools stay as they are."""
+
+    to: str
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+class CodecMap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Of one model and one protocol. `ignore`: names (with * and ?) that are known and not wanted."""
+
+    map: dict[str, Mapped] = {}
+    ignore: list[str] = []
+
+    def wants(self, name: str) -> bool:
+        return not any(fnmatchcase(name, pattern) for pattern in self.ignore)
+
+
+NO_MAP = CodecMap()
+
+DECODERS: Mapping[str, Callable[[Station], Decoder]] = {
+    "hj212": lambda station: Hj212Decoder(min_interval_s=station.min_interval_s),
+    "sl651": lambda _: Sl651Decoder(),
+}
+
+
+def stations_of(device: Device) -> dict[str, Station]:
+    """By protocol; {} for most. Raises msgspec.ValidationError for an attribute that the register should have refused."""
+    listed = device.attributes.get(ATTRIBUTE)
+    return msgspec.convert(listed, dict[str, Station]) if listed else {}
+
+
+def station_of(device: Device, codec: str) -> Station:
+    """As which station a device is known in a protocol; one without a number where it is known as none."""
+    try:
+        return stations_of(device).get(codec, NOBODY)
+    except msgspec.ValidationError:
+        return NOBODY
+
+
+def station_problems(device: Device) -> Iterator[str]:
+    """What is wrong with `attributes.stations`. `password` may stand there in clear: `sealed` makes a hash of it."""
+    listed = device.attributes.get(ATTRIBUTE)
+    where = f"attributes.{ATTRIBUTE}"
+    if listed is None:
+        return
+    if not isinstance(listed, Mapping) or not listed:
+        yield f"{where}: expected a mapping of protocols, one of {', '.join(DECODERS)}"
+        return
+    for codec, entry in listed.items():
+        if codec not in DECODERS:
+            yield f"{where}.{codec}: expected one of {', '.join(DECODERS)}"
+        if not isinstance(entry, Mapping):
+            yield f"{where}.{codec}: expected a mapping with station, got {type(entry).__name__}"
+            continue
+        password = entry.get("password")
+        if password is not None and not (isinstance(password, str) and 0 < len(password) <= STATION_MAX):
+            yield f"{where}.{codec}.password: expected 1 to {STATION_MAX} characters"
+        try:
+            station = msgspec.convert({k: v for k, v in entry.items() if k != "password"}, Station)
+        except msgspec.ValidationError as error:
+            yield f"{where}.{codec}: {error}"
+            continue
+        if not station.station.isascii() or not 0 < len(station.station) <= STATION_MAX:
+            yield f"{where}.{codec}.station: expected 1 to {STATION_MAX} ASCII characters"
+        yield from (f"{where}.{codec}.allow: {problem}" for problem in _network_problems(station.allow))
+        if station.min_interval_s <= 0:
+            yield f"{where}.{codec}.min_interval_s: expected seconds, more than 0"
+
+
+def _network_problems(networks: Iterable[str]) -> Iterator[str]:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            yield f"expected networks like 10.20.0.0/16: {error}"
+
+
+def sealed(device: Device) -> Device:
+    """The device with hashes where its document had passwords.
+
+    A station password is six digits and goes over the wire in clear in every frame: the hash keeps it out of the log, of
+    answers and of backups, no more, and a salt that follows from the names is as good as a drawn one.
+    """
+    listed = device.attributes.get(ATTRIBUTE)
+    if not isinstance(listed, Mapping) or not any("password" in entry for entry in listed.values()):
+        return device
+    stations = {}
+    for codec, entry in listed.items():
+        stations[codec] = {key: value for key, value in entry.items() if key != "password"}
+        if "password" in entry:
+            salt = hashlib.blake2b(f"{codec}/{device.device_id}".encode(), digest_size=SALT_BYTES).digest()
+            stations[codec]["password_hash"] = hash_password(entry["password"], salt=salt)
+    return msgspec.structs.replace(device, attributes={**device.attributes, ATTRIBUTE: stations})
+
+
+@lru_cache(maxsize=65_536)
+def password_is(password: str, hashed: str) -> bool:
+    """As `verify_password`, remembered: a station shows the same password in each of its frames."""
+    return verify_password(password, hashed)
+
+
+class StationIndex:
+    """Who has which station number, at the registry's present revision."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._revision = -1
+        self._devices: dict[tuple[str, str], str] = {}
+
+    def device_of(self, codec: str, station: str) -> Device | None:
+        """None: nobody has that number."""
+        if self._revision != self._registry.revision:
+            self._devices = dict(_numbers(self._registry.devices.values()))
+            self._revision = self._registry.revision
+        device_id = self._devices.get((codec, station))
+        return None if device_id is None else self._registry.devices.get(device_id)
+
+
+def taken_numbers(registry: Registry, devices: Iterable[Device]) -> list[str]:
+    """Station numbers of `devices` that another device has, in words."""
+    listed = list(devices)
+    own = {device.device_id for device in listed}
+    seen = dict(_numbers(d for d in registry.devices.values() if d.device_id not in own))
+    wrong = []
+    for (codec, station), device_id in _numbers(listed):
+        other = seen.setdefault((codec, station), device_id)
+        if other != device_id:
+            wrong.append(f"{device_id}: {codec} station {station!r} belongs to another device already")
+    return wrong
+
+
+def _numbers(devices: Iterable[Device]) -> Iterator[tuple[tuple[str, str], str]]:
+    for device in devices:
+        for codec, entry in (device.attributes.get(ATTRIBUTE) or {}).items():
+            yield (codec, str(entry.get("station", ""))), device.device_id
+
+
+def samples_of(report: Report, device: Device, codec: str, mapping: CodecMap) -> tuple[list[Sample], list[str]]:
+    """The report's values under the city's names, a sample for each time; and the names of those that the station says it has
+    not. A name that the map does not know stays as `codec:name`: it is shown to the vendor, it is not lost.
+
+    A frame with several times (five-minute batches of an hour, a factor's own sample time) speaks about now with its newest;
+    the older ones are history by the station's own word, not a wrong clock.
+    """
+    samples, missing = [], []
+    newest = max((group.time_us for group in report.groups if group.time_us is not None), default=None)
+    for index, group in enumerate(report.groups):
+        past = newest is not None and group.time_us is not None and group.time_us < newest
+        sample, absent = _sample(report, group, device, codec, mapping, f"{codec}[{index}]", past=past)
+        missing += absent
+        if sample.values:
+            samples.append(sample)
+    return samples, missing
+
+
+def _sample(
+    report: Report, group: Group, device: Device, codec: str, mapping: CodecMap, path: str, *, past: bool
+) -> tuple[Sample, list[str]]:
+    values: dict[str, Any] = {}
+    quality: dict[str, int] = {}
+    over: set[str] = set()
+    missing: list[str] = []
+    for reading in group.readings:
+        mapped = mapping.map.get(reading.name)
+        if mapped is None and not mapping.wants(reading.name):
+            continue
+        key = f"{codec}:{reading.name}" if mapped is None else mapped.to
+        if reading.quality is not None:
+            quality[key] = reading.quality
+        if reading.over:
+            over.add(key)
+        elif reading.value is None:
+            missing.append(key)
+            continue
+        values[key] = _converted(reading.value, mapped)
+    return (
+        Sample(
+            device_id=device.device_id,
+            values=values,
+            ts_us=group.time_us,
+            q={key: code for key, code in quality.items() if key in values},
+            backfill=report.backfill or past,
+            path=path,
+            over=frozenset(over),
+            crc_alternative=report.crc_alternative,
+        ),
+        missing,
+    )
+
+
+def _converted(value: float | str | None, mapped: Mapped | None) -> float | str | None:
+    if mapped is None or not isinstance(value, int | float):
+        return value
+    return value * mapped.scale + mapped.offset if (mapped.scale, mapped.offset) != (1.0, 0.0) else value

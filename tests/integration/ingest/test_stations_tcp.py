@@ -1,0 +1,304 @@
+"""Stations over real TCP: answers after the fsync, who is let in, who is turned away, and kill -9 in the middle of it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from citybrain_testing.clocks import LEKIMA_US, RunningClock
+from citybrain_testing.logged import all_records, events_of, registry_of, rows_of
+from citybrain_testing.servers import free_port, private_mosquitto
+from citybrain_testing.stations import DialInStation, hj212_device, hj212_frame, local
+from devices.models import load_models
+from devices.registry import Datastream, Registry
+from ingest import tcp_in
+from ingest.pipeline import Link, Pipeline
+from ingest.tcp_in import Listener, TcpInput
+from stream.reader import LogReader
+from stream.registry_cache import save_registry
+from stream.writer import LogWriter
+
+ROOT = Path(__file__).resolve().parents[3]
+GOOD = f"DataTime={local()};a34004-Rtd=35.2,a34004-Flag=N"
+WAIT_S = 40.0
+
+
+def registry(**fields: Any) -> Registry:
+    devices = [
+        hj212_device("dust-1", "MN1", **fields),
+        hj212_device("dust-2", "MN2"),
+        hj212_device("far", "MN3", allow=["10.9.0.0/16"]),
+    ]
+    streams = [
+        Datastream(datastream=n, device_id=d.device_id, property="pm25_ug_m3", uom="ug/m3")
+        for n, d in enumerate(devices, 1)
+    ]
+    return registry_of(devices, streams)
+
+
+@dataclass
+class Door:
+    """Listener, pipeline and log, as the service joins them."""
+
+    tcp: TcpInput
+    writer: LogWriter
+    pipeline: Pipeline
+    held: asyncio.Event  # clear: nothing is made durable
+    notes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    connected: list[str] = field(default_factory=list)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.tcp.addresses[0][1:]
+
+    async def pump(self) -> None:
+        while True:
+            frames = await self.tcp.receive(100, 0.0)
+            outcome = self.pipeline.process(frames, Link(machine_s=time.monotonic()))
+            await self.held.wait()
+            await self.writer.append_async(outcome.records)
+            self.tcp.send(outcome.replies)
+
+    async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self.address)
+
+
+@asynccontextmanager
+async def door(tmp_path: Path, *, networks: str = "127.0.0.0/8", **patience: float) -> AsyncIterator[Door]:
+    clock, known = RunningClock(LEKIMA_US), registry()
+    with LogWriter(tmp_path / "log", clock) as writer:
+        held = asyncio.Event()
+        held.set()
+        notes: list[tuple[str, dict[str, Any]]] = []
+        connected: list[str] = []
+
+        async def note(device: str, data: dict[str, Any]) -> None:
+            notes.append((device, data))
+
+        tcp = TcpInput(
+            tenant="demo",
+            listeners=[Listener(codec="hj212", host="127.0.0.1", port=0)],
+            networks=[ipaddress.ip_network(networks)],
+            registry=known,
+            clock=clock,
+            note=note,
+            connected=connected.append,
+            **patience,
+        )
+        opened = Door(tcp, writer, Pipeline("demo", known, load_models()), held, notes, connected)
+        tasks = [asyncio.create_task(tcp.run()), asyncio.create_task(opened.pump())]
+        try:
+            await tcp.listening.wait()
+            yield opened
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def logged(tmp_path: Path) -> list[tuple[int, float]]:
+    return [(row["datastream"], row["result"]) for row in rows_of(all_records(tmp_path / "log"))]
+
+
+def reasons(tmp_path: Path) -> list[tuple[str, str]]:
+    letters = events_of(all_records(tmp_path / "log"), "dead_letter")
+    return [(letter.device_id, str(letter.data["reason"])) for letter in letters]
+
+
+async def closed(reader: asyncio.StreamReader) -> bool:
+    """Whether the other side has ended the connection."""
+    async with asyncio.timeout(5):
+        try:
+            return await reader.read() == b""
+        except ConnectionError:
+            return True
+
+
+def run(scenario: Callable[[], Any]) -> None:
+    asyncio.run(asyncio.wait_for(scenario(), WAIT_S))
+
+
+def test_a_frame_is_answered_once_it_is_on_disk_and_not_before(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with door(tmp_path) as opened:
+            opened.held.clear()
+            reader, writer = await opened.dial()
+            frame = hj212_frame(GOOD, mn="MN1")
+            writer.write(frame[:50])
+            await writer.drain()
+            writer.write(frame[50:])
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(10), 0.3)
+            assert logged(tmp_path) == []
+            opened.held.set()
+            answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)
+            assert b"ST=91;CN=9014;" in answer
+            assert logged(tmp_path) == [(1, 35.2)]
+            assert opened.connected == ["dust-1"]
+            writer.close()
+
+    run(scenario)
+
+
+def test_two_stations_do_not_get_each_others_answers(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with door(tmp_path) as opened:
+            lines = [await opened.dial() for _ in range(2)]
+            for number, (_, writer) in enumerate(lines, 1):
+                writer.write(hj212_frame(GOOD, mn=f"MN{number}"))
+            for number, (reader, writer) in enumerate(lines, 1):
+                assert f"MN=MN{number};".encode() in await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)
+                writer.close()
+
+    run(scenario)
+
+
+def test_what_is_wrong_on_a_line_is_told_and_costs_the_good_frames_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with door(tmp_path) as opened:
+            reader, writer = await opened.dial()
+            good = hj212_frame(GOOD, mn="MN1")
+            writer.write(b"GET / HTTP/1.0\r\n\r\n" + hj212_frame(GOOD, mn="MN2", pw="999999") + good[:-8] + b"ZZ\r\n")
+            writer.write(hj212_frame(GOOD, mn="MN3") + hj212_frame(GOOD, mn="NOBODY") + good)
+            assert b"MN=MN1;" in await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)
+            writer.close()
+
+    run(scenario)
+    assert logged(tmp_path) == [(1, 35.2)]
+    found = reasons(tmp_path)
+    assert [device for device, _ in found] == ["tcp-hj212", "dust-2", "dust-1", "far", "NOBODY"]
+    for (_, reason), says in zip(
+        found,
+        [
+            "expected ## and four digits",
+            "wrong password",
+            "checksum",
+            "came from 127.0.0.1, expected 10.9.0.0/16",
+            "not registered",
+        ],
+        strict=True,
+    ):
+        assert says in reason
+
+
+def test_a_network_that_is_not_named_is_turned_away(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with door(tmp_path, networks="10.0.0.0/8") as opened:
+            reader, writer = await opened.dial()
+            assert await closed(reader)
+            writer.close()
+
+    run(scenario)
+
+
+def test_a_second_session_of_a_station_ends_the_first_and_is_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with door(tmp_path) as opened:
+            first, one = await opened.dial()
+            one.write(hj212_frame(GOOD, mn="MN1"))
+            await asyncio.wait_for(first.readuntil(b"\r\n"), 5)
+            second, two = await opened.dial()
+            two.write(hj212_frame(GOOD, mn="MN1"))
+            await asyncio.wait_for(second.readuntil(b"\r\n"), 5)
+            assert await closed(first)
+            assert [(device, data["reason"]) for device, data in opened.notes] == [("dust-1", "duplicate_session")]
+            one.close()
+            two.close()
+
+    run(scenario)
+
+
+def test_a_wrong_password_does_not_end_the_real_stations_session(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with door(tmp_path) as opened:
+            first, one = await opened.dial()
+            one.write(hj212_frame(GOOD, mn="MN1"))
+            await asyncio.wait_for(first.readuntil(b"\r\n"), 5)
+            _, two = await opened.dial()
+            two.write(hj212_frame(GOOD, mn="MN1", pw="000000"))
+            two.write_eof()
+            one.write(hj212_frame(GOOD.replace("35.2", "36.2"), mn="MN1"))
+            await asyncio.wait_for(first.readuntil(b"\r\n"), 5)
+            assert opened.notes == []
+            one.close()
+            two.close()
+
+    run(scenario)
+
+
+def test_a_peer_that_is_no_station_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_in, "REFUSED_MAX", 5)
+
+    async def scenario() -> None:
+        async with door(tmp_path, first_frame_s=0.3, idle_s=0.6) as opened:
+            silent, one = await opened.dial()
+            noisy, two = await opened.dial()
+            for _ in range(20):
+                two.write(b"noise")
+                await asyncio.sleep(0.01)
+            assert await closed(noisy)
+            assert await closed(silent), "no frame in time"
+            late, three = await opened.dial()
+            three.write(hj212_frame(GOOD, mn="MN1"))
+            await asyncio.wait_for(late.readuntil(b"\r\n"), 5)
+            assert await closed(late), "silent for too long"
+            for writer in (one, two, three):
+                writer.close()
+
+    run(scenario)
+
+
+@pytest.mark.broker
+def test_every_answered_frame_is_in_the_log_after_kill_9_of_ingest(tmp_path: Path) -> None:
+    frames = 3_000
+    port = free_port()
+    with LogReader(tmp_path / "log") as reader:
+        save_registry(reader, registry(), 0)
+    with private_mosquitto(accounts={}) as broker:
+        access = {"host": broker.host, "port": broker.port, "username": "service.ingest"}
+        document = {
+            "city_us": LEKIMA_US,
+            "directory": str(tmp_path / "log"),
+            "tenant": broker.tenant,
+            "broker": {**access, "password": broker.password("service.ingest")},
+            "subscribed": str(tmp_path / "subscribed"),
+            "stations": [{"codec": "hj212", "host": "127.0.0.1", "port": port}],
+        }
+        (tmp_path / "settings.json").write_text(json.dumps(document))
+        command = [sys.executable, "-m", "citybrain_testing.ingest_until_killed", str(tmp_path / "settings.json")]
+        stations = [DialInStation(("127.0.0.1", port), f"MN{n}", frames) for n in (1, 2)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        for station in stations:
+            station.start()
+        with LogReader(tmp_path / "log") as reader:
+            for after_s in (0.3, 0.1, 0.2):
+                before, deadline = reader.head(), time.monotonic() + WAIT_S
+                while reader.head() == before and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                time.sleep(after_s)
+                process.kill()
+                process.wait()
+                process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        for station in stations:
+            station.join(WAIT_S)
+            station.stop.set()
+        process.kill()
+        process.wait()
+    rows = {(row["datastream"], row["phenomenon_us"], row["result"]) for row in rows_of(all_records(tmp_path / "log"))}
+    wanted = {(n, LEKIMA_US + i * 1_000_000, float(i)) for n in (1, 2) for i in range(frames)}
+    assert [len(station.answered) for station in stations] == [frames, frames]
+    assert all(station.dialled >= 3 for station in stations), "the kills were in the middle"
+    assert len(wanted) == 2 * frames
+    stored = {(n, result) for n, _, result in rows}
+    assert {(n, result) for n, _, result in wanted} <= stored
