@@ -16,17 +16,20 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from devices.codecs.hj212 import Hj212Decoder
 from devices.codecs.samples import Sample
+from devices.codecs.senml import SenmlDecoder
 from devices.codecs.sl651 import Sl651Decoder
-from devices.codecs.station import Decoder, Group, Report
+from devices.codecs.station import Decoder, Group, Reading, Report
 from devices.credentials import SALT_BYTES, hash_password, verify_password
+from devices.properties import ObservedProperty
 from devices.registry import Device, Registry
 
 ATTRIBUTE = "stations"
@@ -65,10 +68,23 @@ class CodecMap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
 
 NO_MAP = CodecMap()
 
+
+class DeviceModelLike(Protocol):
+    """What is needed of a device model here (`devices.models` stands above this module)."""
+
+    @property
+    def codecs(self) -> Mapping[str, CodecMap]: ...
+    @property
+    def properties(self) -> Mapping[str, ObservedProperty]: ...
+
+
 DECODERS: Mapping[str, Callable[[Station], Decoder]] = {
     "hj212": lambda station: Hj212Decoder(min_interval_s=station.min_interval_s),
     "sl651": lambda _: Sl651Decoder(),
+    "senml": lambda _: SenmlDecoder(),
+    "senml-cbor": lambda _: SenmlDecoder(cbor=True),
 }
+STREAMED = ("hj212", "sl651")  # whose frames know where they end, so that they can come over TCP
 
 
 def stations_of(device: Device) -> dict[str, Station]:
@@ -183,60 +199,81 @@ def _numbers(devices: Iterable[Device]) -> Iterator[tuple[tuple[str, str], str]]
             yield (codec, str(entry.get("station", ""))), device.device_id
 
 
-def samples_of(report: Report, device: Device, codec: str, mapping: CodecMap) -> tuple[list[Sample], list[str]]:
-    """The report's values under the city's names, a sample for each time; and the names of those that the station says it has
-    not. A name that the map does not know stays as `codec:name`: it is shown to the vendor, it is not lost.
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A report under the city's names: a sample for each time, the keys that the station says it has not, and what is wrong."""
+
+    samples: list[Sample]
+    missing: list[str]
+    problems: list[str]
+
+
+def translate(
+    report: Report, device: Device, codec: str, model: DeviceModelLike | None, *, receive_us: int
+) -> Translated:
+    """What a frame says of one device. A name that the model's map does not know stays as `codec:name`: it is shown to the
+    vendor, it is not lost. Where the frame states units (SenML), a property's own name needs no map, but its own unit.
 
     A frame with several times (five-minute batches of an hour, a factor's own sample time) speaks about now with its newest;
     the older ones are history by the station's own word, not a wrong clock.
     """
-    samples, missing = [], []
-    newest = max((group.time_us for group in report.groups if group.time_us is not None), default=None)
-    for index, group in enumerate(report.groups):
-        past = newest is not None and group.time_us is not None and group.time_us < newest
-        sample, absent = _sample(report, group, device, codec, mapping, f"{codec}[{index}]", past=past)
-        missing += absent
-        if sample.values:
-            samples.append(sample)
-    return samples, missing
+    found = Translated([], [], [])
+    times = [_time_us(group, receive_us) for group in report.groups]
+    newest = max((time_us for time_us in times if time_us is not None), default=None)
+    for index, (group, time_us) in enumerate(zip(report.groups, times, strict=True)):
+        values: dict[str, Any] = {}
+        quality: dict[str, int] = {}
+        over: set[str] = set()
+        for reading in group.readings:
+            mapped = _mapped(reading, codec, model, found.problems)
+            if mapped is None:
+                continue
+            if reading.over:
+                over.add(mapped.to)
+            elif reading.value is None:
+                found.missing.append(mapped.to)
+                continue
+            if reading.quality is not None:
+                quality[mapped.to] = reading.quality
+            values[mapped.to] = _converted(reading.value, mapped)
+        if values:
+            past = newest is not None and time_us is not None and time_us < newest
+            sample = Sample(
+                device_id=device.device_id,
+                values=values,
+                ts_us=time_us,
+                q=quality,
+                backfill=report.backfill or past,
+                path=f"{codec}[{index}]",
+                over=frozenset(over),
+                crc_alternative=report.crc_alternative,
+            )
+            found.samples.append(sample)
+    return found
 
 
-def _sample(
-    report: Report, group: Group, device: Device, codec: str, mapping: CodecMap, path: str, *, past: bool
-) -> tuple[Sample, list[str]]:
-    values: dict[str, Any] = {}
-    quality: dict[str, int] = {}
-    over: set[str] = set()
-    missing: list[str] = []
-    for reading in group.readings:
-        mapped = mapping.map.get(reading.name)
-        if mapped is None and not mapping.wants(reading.name):
-            continue
-        key = f"{codec}:{reading.name}" if mapped is None else mapped.to
-        if reading.quality is not None:
-            quality[key] = reading.quality
-        if reading.over:
-            over.add(key)
-        elif reading.value is None:
-            missing.append(key)
-            continue
-        values[key] = _converted(reading.value, mapped)
-    return (
-        Sample(
-            device_id=device.device_id,
-            values=values,
-            ts_us=group.time_us,
-            q={key: code for key, code in quality.items() if key in values},
-            backfill=report.backfill or past,
-            path=path,
-            over=frozenset(over),
-            crc_alternative=report.crc_alternative,
-        ),
-        missing,
-    )
+def _time_us(group: Group, receive_us: int) -> int | None:
+    return receive_us + group.offset_us if group.time_us is None and group.offset_us else group.time_us
 
 
-def _converted(value: float | str | None, mapped: Mapped | None) -> float | str | None:
-    if mapped is None or not isinstance(value, int | float):
+def _mapped(reading: Reading, codec: str, model: DeviceModelLike | None, problems: list[str]) -> Mapped | None:
+    """Where a reading goes; None: the model does not want it, or it comes in a unit that would be read wrongly."""
+    mapping = model.codecs.get(codec, NO_MAP) if model is not None else NO_MAP
+    mapped = mapping.map.get(reading.name)
+    if mapped is not None:
+        return mapped
+    if not mapping.wants(reading.name):
+        return None
+    known = model.properties.get(reading.name) if model is not None else None
+    if known is None:
+        return Mapped(to=f"{codec}:{reading.name}")
+    if reading.unit and reading.unit != known.uom:
+        problems.append(f"{reading.name}: expected unit {known.uom}, got {reading.unit[:20]!r}")
+        return None
+    return Mapped(to=reading.name)
+
+
+def _converted(value: float | str | None, mapped: Mapped) -> float | str | None:
+    if not isinstance(value, int | float):
         return value
     return value * mapped.scale + mapped.offset if (mapped.scale, mapped.offset) != (1.0, 0.0) else value

@@ -212,12 +212,12 @@ class Pipeline:
 
     def _report(self, message: Message, codec: str, report: Report, owner: Device, batch: _Batch) -> None:
         """One frame of a station that is who it says it is."""
-        samples, missing = self._stations.samples(report, owner, codec)
-        batch.readings.extend(_Reading(message, sample, owner, report) for sample in samples)
-        if report.problems:
-            self._refuse(message, owner.device_id, list(report.problems), "payload", batch)
-        if missing is not None:
-            data = {"reason": "values_missing", "codec": codec, "keys": missing}
+        found = self._stations.translated(report, owner, codec, message.receive_us)
+        batch.readings.extend(_Reading(message, sample, owner, report) for sample in found.samples)
+        if problems := [*report.problems, *found.problems]:
+            self._refuse(message, owner.device_id, problems, "payload", batch)
+        if found.missing:
+            data = {"reason": "values_missing", "codec": codec, "keys": [key for key in found.missing if key]}
             self._note(owner.device_id, message.receive_us, data, batch)
         if report.said in (Said.ANSWER, Said.NOTICE):
             reason = "station_answer" if report.said is Said.ANSWER else "station_notice"

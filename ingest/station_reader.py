@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from devices.codecs.samples import Sample
 from devices.codecs.station import Decoder, Refused, Report
 from devices.models import DeviceModel
 from devices.registry import Device, Registry
-from devices.stations import DECODERS, NO_MAP, Station, StationIndex, password_is, samples_of, station_of
+from devices.stations import (
+    DECODERS,
+    Station,
+    StationIndex,
+    Translated,
+    password_is,
+    station_of,
+    translate,
+)
 
 
 class StationReader:
@@ -35,7 +42,7 @@ class StationReader:
     def owner(self, report: Report, codec: str, sender: Device) -> Device | str:
         """The device that a frame speaks about, or why the sender may not send it: the sender itself or, where it is their
         gateway, one of the devices bound to it."""
-        device = self._index.device_of(codec, report.station)
+        device = self._index.device_of(codec, report.station) if report.station else sender  # "": it names none
         if device is None:
             return f"{codec} station {report.station!r} is not registered: expected attributes.stations.{codec} of a device"
         if device.device_id != sender.device_id and device.gateway != sender.device_id:
@@ -47,16 +54,15 @@ class StationReader:
             return f"{codec} station {report.station!r}: wrong password"
         return device
 
-    def samples(self, report: Report, device: Device, codec: str) -> tuple[list[Sample], list[str] | None]:
-        """The values under the city's names; and the names that have none, only when those change."""
-        model = self._models.get(device.model)
-        mapping = model.codecs.get(codec, NO_MAP) if model is not None else NO_MAP
-        samples, missing = samples_of(report, device, codec, mapping)
-        key, now = (device.device_id, report.command), tuple(missing)
+    def translated(self, report: Report, device: Device, codec: str, receive_us: int) -> Translated:
+        """The report under the city's names. `missing` is [] unless it differs from the report's before of the same kind: then it
+        is said once, also that nothing is missing any more ("")."""
+        found = translate(report, device, codec, self._models.get(device.model), receive_us=receive_us)
+        key, now = (device.device_id, report.command), tuple(found.missing)
         if self._missing.get(key, ()) == now:
-            return samples, None
+            return Translated(found.samples, [], found.problems)
         self._missing[key] = now
-        return samples, missing
+        return Translated(found.samples, found.missing or [""], found.problems)
 
     def clock_set(self, codec: str, report: Report, now_us: int) -> bytes | None:
         """The frame that sets the station's clock; None where its protocol has none."""

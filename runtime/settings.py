@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from command_center.reality import RealTenant
-from devices.stations import DECODERS
+from devices.stations import STREAMED
 from ingest.service import StationDoors
 from ingest.tcp_in import Listener
 
@@ -170,8 +170,8 @@ def station_doors(settings: Settings) -> StationDoors:
     for text in settings.stations.split():
         codec, _, address = text.partition("=")
         host, _, port = address.rpartition(":")
-        if codec not in DECODERS or not host or not port.isdigit() or not 0 < int(port) <= 65535:
-            expected = f"PROTOCOL=ADDRESS:PORT with one of {', '.join(DECODERS)}"
+        if codec not in STREAMED or not host or not port.isdigit() or not 0 < int(port) <= 65535:
+            expected = f"PROTOCOL=ADDRESS:PORT with one of {', '.join(STREAMED)}"
             raise WrongSetting(f"stations={text!r}: expected {expected}")
         host = host.strip("[]")
         if host in ("0.0.0.0", "::", "*"):

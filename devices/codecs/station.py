@@ -30,21 +30,27 @@ class Reading:
     """One value under the protocol's own name ("2061/a34004-Avg", "39").
 
     `value` is None where the station itself says that it has none. `quality` is a QARTOD code (1, 2, 3, 4, 9) or None where
-    the station says nothing. `over`: the station says that the true value is beyond its range, upwards.
+    the station says nothing. `over`: the station says that the true value is beyond its range, upwards. `unit`: as the frame
+    itself states it; "" where the protocol fixes it.
     """
 
     name: str
     value: float | str | None
     quality: int | None = None
     over: bool = False
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Readings of one time: the instant of a sample, the END of a period (microseconds since 1970 UTC); None: not said."""
+    """Readings of one time: the instant of a sample, the END of a period (microseconds since 1970 UTC).
+
+    Without a time (None) they were true at their receipt, or `offset_us` from it (negative: before).
+    """
 
     time_us: int | None
     readings: tuple[Reading, ...]
+    offset_us: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

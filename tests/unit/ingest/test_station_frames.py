@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import cbor2
 import pytest
 
 from citybrain_testing.clocks import LEKIMA_US
@@ -12,6 +14,7 @@ from citybrain_testing.stations import hj212_device, hj212_frame, local
 from devices.codecs import sl651
 from devices.codecs.checksums import crc_modbus
 from devices.codecs.hj212 import Hj212Decoder
+from devices.codecs.senml import LABELS
 from devices.codecs.sl651 import bcd_time
 from devices.codecs.station import Report
 from devices.models import load_models
@@ -266,3 +269,54 @@ class TestSl651:
         outcome = self.line().process([self.sent(elements, function=0x32, first_us=NOW - 40 * 86_400_000_000)], LINK)
         assert rows(outcome) == [(1, 5.31, Quality.GOOD, Source.LIVE | Source.CLOCK_FAULT)]
         assert [sl651.open_frame(reply.payload).function for reply in outcome.replies] == [0x32, 0x4A]
+
+
+class TestSenml:
+    """A gateway's pack: its own record, a bound child's, a stranger's; properties by their own names with their own units."""
+
+    BASE = "urn:dev:mac:0024befffe804ff1:"
+
+    def line(self) -> Pipeline:
+        gateway = Device(device_id="gw", model="water-gauge-v1", kind="water_gauge", name="gw", lon=121.4, lat=28.7)
+        child = Device(
+            device_id="child",
+            model="water-gauge-v1",
+            kind="water_gauge",
+            name="child",
+            lon=121.4,
+            lat=28.7,
+            gateway="gw",
+            attributes={"stations": {"senml": {"station": self.BASE}, "senml-cbor": {"station": self.BASE}}},
+        )
+        streams = [
+            Datastream(datastream=n, device_id=device, property=prop, uom="m")
+            for n, (device, prop) in enumerate((("gw", "stage_m"), ("child", "stage_m"), ("child", "battery_v")), 1)
+        ]
+        return Pipeline("demo", registry_of([gateway, child], streams), load_models())
+
+    def sent(self, document: list[dict[str, Any]], codec: str = "senml", sender: str = "gw") -> Outcome:
+        numbers = {label: number for number, label in LABELS.items()}
+        packed = [{numbers[label]: value for label, value in record.items()} for record in document]
+        payload = json.dumps(document).encode() if codec == "senml" else cbor2.dumps(packed)
+        topic = f"cb/v1/demo/{sender}/up/raw/{codec}"
+        return self.line().process([Message(topic=topic, payload=payload, packet_id=0, receive_us=NOW)], LINK)
+
+    @pytest.mark.parametrize("codec", ["senml", "senml-cbor"])
+    def test_each_record_goes_to_its_device(self, codec: str) -> None:
+        document = [
+            {"n": "stage_m", "u": "m", "v": 5.31},
+            {"bn": self.BASE, "n": "stage_m", "u": "m", "v": 2.5, "t": -2},
+            {"n": "battery_v", "u": "V", "v": 12.5},
+        ]
+        outcome = self.sent(document, codec)
+        found = [(row["datastream"], row["result"], row["phenomenon_us"] - NOW) for row in rows_of(records(outcome))]
+        assert sorted(found) == [(1, 5.31, 0), (2, 2.5, -2_000_000), (3, 12.5, 0)]
+        assert outcome.replies == []
+
+    def test_a_wrong_unit_is_refused_and_not_taken_for_the_right_one(self) -> None:
+        outcome = self.sent([{"n": "stage_m", "u": "mm", "v": 5310}])
+        assert rows(outcome) == []
+        assert reason(outcome) == "stage_m: expected unit m, got 'mm'"
+
+    def test_a_strangers_base_name_is_refused(self) -> None:
+        assert "is not registered" in reason(self.sent([{"bn": "urn:dev:x:", "n": "stage_m", "v": 1}]))
