@@ -39,6 +39,7 @@ READ_ROWS = 64  # a frame holds up to about 1,000 observations
 YIELD_S = 0.005  # catching up must not keep screens waiting
 WAIT_S = 0.25  # the board's clock moves even when the log is quiet
 FLUSH_EVERY_S = 0.2
+FLUSH_SHARE = 0.1  # of the time at most: with thousands of devices a second, their rows are told less often; alarms never wait for it
 BOARD_EVERY_S = 0.5  # at most twice a machine second
 SWEEP_EVERY_S = 2.0
 RING_KEPT = 300  # alarm events that survive a restart for resuming screens
@@ -446,8 +447,8 @@ class PictureFollower:
             self.devices.sweep()
             self.alarms.forget_old(self.devices.now_us)
         if now_s >= self._next_flush_s:
-            self._next_flush_s = now_s + FLUSH_EVERY_S
             self.devices.flush()
+            self._next_flush_s = now_s + max(FLUSH_EVERY_S, (self._now_s() - now_s) / FLUSH_SHARE)
         if now_s >= self._next_board_s:
             self._next_board_s = now_s + BOARD_EVERY_S
             self.alarms.check_stored(self._stored_position(), now_s, self._clock.city_us())

@@ -17,7 +17,9 @@ waited, and the device's next reconnect is told by its retained state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from stream.records import Source
 
@@ -53,8 +55,7 @@ class Stamp:
     backfill: bool = False  # the device said so
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`phenomenon_us` is what the log gets; `device_us` the device's own stamp where it differs."""
 
     phenomenon_us: int
@@ -63,8 +64,7 @@ class Verdict:
     clock_fault: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceClock:
+class DeviceClock(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the rule remembers of one device."""
 
     run: int = 0  # strictly increasing late stamps in a row since the reconnect that gain on our clock
@@ -74,8 +74,10 @@ class DeviceClock:
     synthetic_us: int = 0  # the last receive time that stood in for a stamp: the next one must differ
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+FRESH = DeviceClock()
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the connection says: `reconnected` within the last 60 s; `gap_from_us` since when messages may have waited."""
 
     reconnected: bool = False
@@ -83,6 +85,29 @@ class Situation:
 
 
 STEADY = Situation()
+
+
+_LIVE, _LIVE_LATE = Source.LIVE, Source.LIVE | Source.LATE
+
+
+def live(state: DeviceClock, ts_us: int, receive_us: int, limits: ClockLimits) -> tuple[DeviceClock, Verdict] | None:
+    """`judge` for the sample that nearly every sample is: one with a plausible stamp and not marked backfill. None: look closer.
+
+    A plausible stamp is believed whatever the connection says, so neither situation nor backlog matters here.
+    """
+    age_us = receive_us - ts_us
+    if not -limits.tolerance_us <= age_us <= limits.tolerance_us:
+        return None
+    verdict = Verdict(
+        phenomenon_us=ts_us, device_us=None, source=_LIVE_LATE if age_us > limits.late_allowed_us else _LIVE
+    )
+    believed_us = state.believed_us
+    return DeviceClock(
+        last_ts_us=ts_us,
+        last_receive_us=receive_us,
+        believed_us=max(believed_us, ts_us),
+        synthetic_us=state.synthetic_us,
+    ), verdict
 
 
 def judge(
@@ -99,7 +124,7 @@ def judge(
         if verdict.phenomenon_us == stamp.receive_us and verdict.phenomenon_us != stamp.ts_us:
             verdict, state = _apart(verdict, state)
         elif verdict.source & Source.LIVE and verdict.phenomenon_us > state.believed_us:
-            state = replace(state, believed_us=verdict.phenomenon_us)
+            state = msgspec.structs.replace(state, believed_us=verdict.phenomenon_us)
         verdicts.append(verdict)
     return _remember(state, stamps, runs), verdicts
 
@@ -159,10 +184,10 @@ def _remember(state: DeviceClock, stamps: Sequence[Stamp], runs: Sequence[int]) 
     if not stamps:
         return state
     last = stamps[-1]
-    return replace(state, run=runs[-1], last_ts_us=last.ts_us, last_receive_us=last.receive_us)
+    return msgspec.structs.replace(state, run=runs[-1], last_ts_us=last.ts_us, last_receive_us=last.receive_us)
 
 
 def _apart(verdict: Verdict, state: DeviceClock) -> tuple[Verdict, DeviceClock]:
     """Two samples timed by their arrival must not share a time: the second would be lost as a duplicate of the first."""
     at_us = max(verdict.phenomenon_us, state.synthetic_us + 1)
-    return replace(verdict, phenomenon_us=at_us), replace(state, synthetic_us=at_us)
+    return msgspec.structs.replace(verdict, phenomenon_us=at_us), msgspec.structs.replace(state, synthetic_us=at_us)

@@ -44,11 +44,14 @@ class DupTail:
         self._keys: OrderedDict[PacketKey, None] = OrderedDict()
 
     def add(self, keys: Iterable[PacketKey]) -> None:
+        known = self._keys
         for key in keys:
-            self._keys[key] = None
-            self._keys.move_to_end(key)
-        while len(self._keys) > self._size:
-            self._keys.popitem(last=False)
+            if key in known:
+                known.move_to_end(key)
+            else:
+                known[key] = None
+        while len(known) > self._size:
+            known.popitem(last=False)
 
     def __contains__(self, key: PacketKey) -> bool:
         return key in self._keys

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One MQTT publish as it was received, or one frame of a TCP session under the topic that it would have had."""
 
     topic: str
@@ -20,8 +19,7 @@ class Message:
     problems: tuple[str, ...] = ()  # what its session found wrong with it: it ends as a dead letter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message down to a device, over the broker or (`line`) over the TCP session that the device's message came by."""
 
     topic: str

@@ -1,7 +1,6 @@
-"""The broker's side of ingest: one MQTT client with a persistent session and manual acknowledgement.
+"""The broker's side of ingest on MQTT 3.1.1 (amqtt, some city clusters); `ingest.mqtt5_in` is the rule.
 
-MQTT 5 with a receive maximum as back-pressure (3.1.1 by parameter: there the broker's own in-flight bound holds us back). A
-PUBACK goes out only when the caller says so, in the order of arrival, and only over the connection on which the message came:
+One client with a persistent session and manual acknowledgement; the broker's own in-flight bound holds it back. A PUBACK goes out only when the caller says so, in the order of arrival, and only over the connection on which the message came:
 an acknowledgement for an older connection could hit another message that has its packet id by now.
 """
 
@@ -11,29 +10,24 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any
 
 import paho.mqtt.client as paho
 import structlog
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from devices import topics
 from devices.clock import Clock
 from ingest import metrics
 from ingest.message import Message, Reply
 
-RECEIVE_MAXIMUM = 4_000  # below the broker's max_inflight_messages; several batches
 QOS0_MAX = 20_000  # QoS 0 knows no back-pressure: above this it is dropped and counted
 KEEPALIVE_S = 30
-SESSION_EXPIRY_S = 0xFFFFFFFF  # never: what waits for us is not ours to forget
 BACK_OFF_S = (1, 10)
 REPLIES_MAX = 10_000
 NO_WINDOW = 0  # replies leave at once, so that they stand before the PUBACK on the wire; REPLIES_MAX bounds them
-KEEP_RETAINED_OUT = 2  # Retain Handling: do not send what the broker has kept
 DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 STORE_TOPIC = "$SYS/broker/store/messages/bytes"
 
@@ -54,14 +48,10 @@ class MqttInput:
         password: str,
         clock: Clock,
         client_id: str = "citybrain-ingest",
-        protocol: Literal["5", "3.1.1"] = "5",
-        receive_maximum: int = RECEIVE_MAXIMUM,
         on_new_session: Callable[[], None] | None = None,
     ) -> None:
         self._tenant, self._clock = tenant, clock
         self._address = (host, port)
-        self._five = protocol == "5"
-        self._receive_maximum = receive_maximum
         self._on_new_session = on_new_session
         self._lock = threading.Lock()
         self._inbox: deque[Message] = deque()
@@ -83,8 +73,8 @@ class MqttInput:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=None if self._five else False,
-            protocol=MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311,
+            clean_session=False,
+            protocol=MQTTProtocolVersion.MQTTv311,
             manual_ack=True,
         )
         client.username_pw_set(username, password)
@@ -99,24 +89,17 @@ class MqttInput:
 
     # -- the event loop's side
 
-    def open(self) -> None:
-        """Start connecting; tries for ever. Call in the event loop that receives."""
+    async def run(self) -> None:
+        """Connect, again and again, until cancelled; then leave the broker: session and what is unacknowledged stay there."""
         self._loop = asyncio.get_running_loop()
-        host, port = self._address
-        if self._five:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it bare
-            properties.SessionExpiryInterval = SESSION_EXPIRY_S
-            properties.ReceiveMaximum = self._receive_maximum
-            self._client.connect_async(host, port, KEEPALIVE_S, clean_start=False, properties=properties)
-        else:
-            self._client.connect_async(host, port, KEEPALIVE_S)
+        self._client.connect_async(*self._address, KEEPALIVE_S)
         self._client.loop_start()
-
-    def close(self) -> None:
-        """Leave the broker; the session and what is unacknowledged stay there. Blocks for milliseconds."""
-        self._client.disconnect()
-        self._client.loop_stop()
-        self._loop = None
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._client.disconnect()
+            self._client.loop_stop()
+            self._loop = None
 
     async def receive(self, max_messages: int, linger_s: float) -> list[Message]:
         """Messages in the order of arrival: waits for the first, then at most `linger_s` for more."""
@@ -185,14 +168,7 @@ class MqttInput:
 
     def _subscriptions(self) -> list[tuple[str, Any]]:
         up, states = topics.all_up(self._tenant), topics.all_states(self._tenant)
-        if not self._five:
-            return [(up, 1), (states, 1), (DROPPED_TOPIC, 0), (STORE_TOPIC, 0)]
-        return [
-            (up, SubscribeOptions(qos=1, retainHandling=KEEP_RETAINED_OUT)),
-            (states, SubscribeOptions(qos=1)),
-            (DROPPED_TOPIC, SubscribeOptions(qos=0)),
-            (STORE_TOPIC, SubscribeOptions(qos=0)),
-        ]
+        return [(up, 1), (states, 1), (DROPPED_TOPIC, 0), (STORE_TOPIC, 0)]
 
     def _on_subscribe(
         self, client: paho.Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None

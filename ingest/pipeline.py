@@ -8,28 +8,43 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from devices import topics
 from devices.codecs import json_v1
 from devices.codecs.samples import Decoded, Sample
 from devices.codecs.station import Refused, Report, Said
 from devices.models import DeviceModel
-from devices.registry import Device, Registry, partition_of
+from devices.registry import Device, Registry
 from devices.stations import DECODERS
 from devices.topics import BadTopic, Channel, UpTopic
 from ingest import acks, metrics, values
 from ingest.acks import ClockSetLimit
-from ingest.clock_rule import RECONNECT_WINDOW_S, ClockLimits, DeviceClock, Situation, Stamp, Verdict, judge
+from ingest.clock_rule import (
+    FRESH,
+    RECONNECT_WINDOW_S,
+    ClockLimits,
+    DeviceClock,
+    Situation,
+    Stamp,
+    Verdict,
+    judge,
+    live,
+)
 from ingest.dedupe import DupTail, PacketKey, packet_key
 from ingest.letters import Quota, dead_letter
 from ingest.message import Message, Reply
+from ingest.routes import Routes
 from ingest.rows import Rows
 from ingest.station_reader import StationReader
 from stream import records
-from stream.records import EventBody, NewRecord, Source
+from stream.records import EventBody, NewRecord, Quality, Source
 
+GOOD, LIVE = Quality.GOOD.value, int(Source.LIVE)
+TOPICS_MAX = 200_000  # that are remembered as parsed; strangers could invent more
 DEFAULT_LIMITS = ClockLimits.of_seconds(tolerance_s=300, live_window_s=900, late_allowed_s=300)  # contract.md section 2
 
 
@@ -50,8 +65,7 @@ class Outcome:
     rows: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(msgspec.Struct, frozen=True, gc=False):
     """A decoded sample with the message and the registered device that it belongs to."""
 
     message: Message
@@ -68,6 +82,7 @@ class _Batch:
     replies: list[Reply] = field(default_factory=list)
     readings: list[_Reading] = field(default_factory=list)
     problems: dict[int, tuple[Message, str, list[str]]] = field(default_factory=dict)  # by id of the message
+    received: dict[Channel, int] = field(default_factory=dict)
 
 
 class Pipeline:
@@ -98,6 +113,8 @@ class Pipeline:
         self._quota = quota or Quota()
         self._clock_sets = ClockSetLimit()
         self._stations = StationReader(registry, models)
+        self._topics: dict[str, UpTopic] = {}
+        self._routes = Routes(registry, models)
         self._clocks: dict[str, DeviceClock] = {}
         self._online: dict[str, bool] = {}
         self._reconnected_s: dict[str, float] = {}
@@ -127,6 +144,8 @@ class Pipeline:
             within = self._quota.take(device_id, link.machine_s)
             batch.events.append(records.event(dead_letter(message, device_id, reasons, within_quota=within)))
         metrics.ROWS.inc(len(batch.rows))
+        for channel, count in batch.received.items():
+            metrics.RECEIVED.labels(channel.value).inc(count)
         return Outcome(
             records=batch.rows.records(packets) + batch.events,
             replies=batch.replies,
@@ -136,12 +155,17 @@ class Pipeline:
     # -- one message
 
     def _take(self, message: Message, batch: _Batch) -> None:
-        try:
-            topic = topics.parse_up(message.topic)
-        except BadTopic as error:
-            self._refuse(message, error.device_id, [str(error)], "topic", batch)
-            return
-        metrics.RECEIVED.labels(topic.channel.value).inc()
+        topic = self._topics.get(message.topic)
+        if topic is None:
+            try:
+                topic = topics.parse_up(message.topic)
+            except BadTopic as error:
+                self._refuse(message, error.device_id, [str(error)], "topic", batch)
+                return
+            if len(self._topics) >= TOPICS_MAX:
+                self._topics.clear()
+            self._topics[message.topic] = topic
+        batch.received[topic.channel] = batch.received.get(topic.channel, 0) + 1
         if message.problems:
             self._refuse(message, topic.device_id, list(message.problems), "payload", batch)
             return
@@ -268,44 +292,74 @@ class Pipeline:
         by_device: dict[str, list[int]] = {}
         for index, reading in enumerate(batch.readings):
             by_device.setdefault(reading.device.device_id, []).append(index)
-        verdicts: dict[int, Verdict] = {}
+        verdicts: list[Verdict | None] = [None] * len(batch.readings)
         for device_id, indexes in by_device.items():
-            readings = [batch.readings[index] for index in indexes]
-            stamps = [
-                Stamp(ts_us=r.sample.ts_us, receive_us=r.message.receive_us, backfill=r.sample.backfill)
-                for r in readings
-            ]
-            device = readings[0].device
-            self._clocks[device_id], judged = judge(
-                self._clocks.get(device_id, DeviceClock()),
-                stamps,
-                self._limits_of(device),
-                self._situation(device, batch),
-            )
-            verdicts.update(zip(indexes, judged, strict=True))
-        for index, reading in enumerate(batch.readings):
-            self._write(reading, verdicts[index], batch)
+            if not self._live(device_id, indexes, batch.readings, verdicts):
+                self._judge(device_id, indexes, batch, verdicts)
+        for reading, verdict in zip(batch.readings, verdicts, strict=True):
+            assert verdict is not None
+            self._write(reading, verdict, batch)
+
+    def _live(
+        self, device_id: str, indexes: list[int], readings: list[_Reading], verdicts: list[Verdict | None]
+    ) -> bool:
+        """Whether all samples of a device are plausible and about now, as nearly all are; then they are judged."""
+        state = self._clocks.get(device_id, FRESH)
+        limits = self._limits_of(readings[indexes[0]].device)
+        for index in indexes:
+            sample = readings[index].sample
+            if sample.ts_us is None or sample.backfill:
+                return False
+            judged = live(state, sample.ts_us, readings[index].message.receive_us, limits)
+            if judged is None:
+                return False
+            state, verdicts[index] = judged
+        self._clocks[device_id] = state
+        return True
+
+    def _judge(self, device_id: str, indexes: list[int], batch: _Batch, verdicts: list[Verdict | None]) -> None:
+        readings = [batch.readings[index] for index in indexes]
+        stamps = [
+            Stamp(ts_us=r.sample.ts_us, receive_us=r.message.receive_us, backfill=r.sample.backfill) for r in readings
+        ]
+        device = readings[0].device
+        self._clocks[device_id], judged = judge(
+            self._clocks.get(device_id, FRESH), stamps, self._limits_of(device), self._situation(device, batch)
+        )
+        for index, verdict in zip(indexes, judged, strict=True):
+            verdicts[index] = verdict
 
     def _write(self, reading: _Reading, verdict: Verdict, batch: _Batch) -> None:
         sample, message, device = reading.sample, reading.message, reading.device
-        model = self._models.get(device.model)
+        if sample.crc_alternative:
+            verdict = msgspec.structs.replace(verdict, source=verdict.source | Source.CRC_ALTERNATIVE)
         wrong: list[str] = []
         unknown: dict[str, Any] = {}
-        if sample.crc_alternative:
-            verdict = replace(verdict, source=verdict.source | Source.CRC_ALTERNATIVE)
+        routes = self._routes.of(device)
+        plain = not sample.q and not sample.over
+        source, packet_id = int(verdict.source), message.packet_id or None
+        flagged = 0
         for key, value in sample.values.items():
-            stream = self.registry.datastream_of(device.device_id, key)
-            if stream is None:
+            route = routes.get(key)
+            if route is None:
                 unknown[key] = value
                 continue
+            if plain and type(value) is float and route.low <= value <= route.high:
+                # What nearly every value is: a number of the property's kind within its range.
+                row = (route.partition, route.datastream, verdict.phenomenon_us, verdict.device_us, message.receive_us)
+                batch.rows.rows.append((*row, value, None, GOOD, source, sample.seq, packet_id))
+                flagged += 1
+                continue
             try:
-                checked = values.check(key, value, stream, model, sample.q.get(key), over=key in sample.over)
+                checked = values.check(
+                    key, value, route.stream, route.model, sample.q.get(key), over=key in sample.over
+                )
             except values.WrongValue as error:
                 wrong.append(f"{sample.path}.{error}" if sample.path else str(error))
                 continue
             batch.rows.add(
-                partition=partition_of(device.device_id),
-                datastream=stream.datastream,
+                partition=route.partition,
+                datastream=route.datastream,
                 receive_us=message.receive_us,
                 verdict=verdict,
                 checked=checked,
@@ -313,6 +367,8 @@ class Pipeline:
                 packet_id=message.packet_id,
             )
             self._count_flags(verdict.source | checked.source)
+        if flagged and source != LIVE:
+            self._count_flags(verdict.source, flagged)
         if wrong:
             self._refuse(message, device.device_id, wrong, "value", batch)
         if unknown:
@@ -323,11 +379,11 @@ class Pipeline:
             self._receipt(message, sample, batch)
 
     @staticmethod
-    def _count_flags(source: Source) -> None:
+    def _count_flags(source: Source, rows: int = 1) -> None:
         if source == Source.LIVE:
             return
         for flag in source & ~Source.LIVE:
-            metrics.FLAGGED.labels(str(flag.name).lower()).inc()
+            metrics.FLAGGED.labels(str(flag.name).lower()).inc(rows)
 
     def _note_unknown(self, reading: _Reading, unknown: dict[str, Any], batch: _Batch) -> None:
         """Keys without a datastream are kept and shown to the vendor: a new series is made by registration, not by a typo."""
@@ -395,7 +451,7 @@ class Pipeline:
             self._refuse(message, device.device_id, problems, "payload", batch)
             return
         stamp = Stamp(ts_us=event.ts_us, receive_us=message.receive_us, backfill=event.backfill)
-        state = self._clocks.get(device.device_id, DeviceClock())
+        state = self._clocks.get(device.device_id, FRESH)
         _, (verdict,) = judge(state, [stamp], self._limits_of(device), self._situation(device, batch))
         data = dict(event.data)
         if verdict.device_us is not None:

@@ -13,7 +13,7 @@ import asyncio
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +35,9 @@ _CONNECTED = re.compile(rb"New client connected from \S+ as (.+?) \(p\d+, c\d+, 
 _DENIED = re.compile(rb"Denied PUBLISH from (.+?) \(d\d, q\d, r\d, m\d+, '(.*)', \.\.\. \((\d+) bytes\)\)")
 _OVERSIZE = re.compile(rb"Client (.+?) disconnected due to oversize packet\.")
 _LOGIN = re.compile(rb"Client (.+?) disconnected, not authorised\.")
-_INTERESTING = re.compile(
-    rb"^.*(?:New client connected|Denied PUBLISH|oversize packet|not authorised).*$", re.MULTILINE
-)
+# What stands in the lines that tell us something. Looked for as plain bytes: of a megabyte a second that the broker writes
+# under load nearly nothing is ours, and a pattern tried on every line was a sixth of all that ingest did.
+_TELLING = (b"New client connected", b"Denied PUBLISH", b"oversize packet", b"not authorised")
 
 log = structlog.get_logger()
 
@@ -61,7 +61,7 @@ class RefusalParser:
 
     def parse(self, chunk: bytes) -> list[Refusal]:
         """Refusals in whole lines of the log."""
-        found = (self._line(line) for line in _INTERESTING.findall(chunk))
+        found = (self._line(line) for line in _lines_with(chunk, _TELLING))
         return [refusal for refusal in found if refusal is not None]
 
     def _line(self, line: bytes) -> Refusal | None:
@@ -87,6 +87,19 @@ class RefusalParser:
         self._users.move_to_end(client_id)
         if len(self._users) > CLIENTS_MAX:
             self._users.popitem(last=False)
+
+
+def _lines_with(chunk: bytes, words: Iterable[bytes]) -> list[bytes]:
+    """The lines in which any of the words stands, in their order, each once."""
+    starts: set[int] = set()
+    for word in words:
+        at = chunk.find(word)
+        while at >= 0:
+            starts.add(chunk.rfind(b"\n", 0, at) + 1)
+            end = chunk.find(b"\n", at)
+            at = -1 if end < 0 else chunk.find(word, end)
+    ends = ((start, chunk.find(b"\n", start)) for start in sorted(starts))
+    return [chunk[start:] if end < 0 else chunk[start:end] for start, end in ends]
 
 
 class LogTail:

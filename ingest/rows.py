@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
 from ingest.clock_rule import Verdict
 from ingest.dedupe import PacketKey, pack
 from ingest.values import Checked
@@ -13,31 +10,31 @@ from stream.records import NewRecord, ObsBatch, observations
 ROWS_MAX = 1_000  # of one record; one large array becomes several
 
 
-@dataclass(slots=True)
-class Rows:
-    """Observations by column (contract.md section 1)."""
+# In this order a row is a tuple.
+COLUMNS = (
+    "partition",
+    "datastream",
+    "phenomenon_us",
+    "device_us",
+    "receive_us",
+    "result",
+    "text",
+    "quality",
+    "source",
+    "seq",
+    "packet_id",
+)
+Row = tuple[int, int, int, int | None, int, float | None, str | None, int, int, int | None, int | None]
 
-    columns: dict[str, list[Any]] = field(
-        default_factory=lambda: {
-            name: []
-            for name in (
-                "partition",
-                "datastream",
-                "phenomenon_us",
-                "device_us",
-                "receive_us",
-                "result",
-                "text",
-                "quality",
-                "source",
-                "seq",
-                "packet_id",
-            )
-        }
-    )
+
+class Rows:
+    """Observations of a batch in the order of arrival (contract.md section 1)."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
 
     def __len__(self) -> int:
-        return len(self.columns["datastream"])
+        return len(self.rows)
 
     def add(
         self,
@@ -50,24 +47,27 @@ class Rows:
         seq: int | None,
         packet_id: int,
     ) -> None:
-        columns = self.columns
-        columns["partition"].append(partition)
-        columns["datastream"].append(datastream)
-        columns["phenomenon_us"].append(verdict.phenomenon_us)
-        columns["device_us"].append(verdict.device_us)
-        columns["receive_us"].append(receive_us)
-        columns["result"].append(checked.result)
-        columns["text"].append(checked.text)
-        columns["quality"].append(checked.quality)
-        columns["source"].append(int(verdict.source | checked.source))
-        columns["seq"].append(seq)
-        columns["packet_id"].append(packet_id or None)
+        self.rows.append(
+            (
+                partition,
+                datastream,
+                verdict.phenomenon_us,
+                verdict.device_us,
+                receive_us,
+                checked.result,
+                checked.text,
+                checked.quality,
+                int(verdict.source | checked.source),
+                seq,
+                packet_id or None,
+            )
+        )
 
     def records(self, packets: list[PacketKey]) -> list[NewRecord]:
         """Observation records of at most ROWS_MAX rows; the packet keys travel with the last one, which makes them all durable."""
         if not len(self):
             return []
-        batch = ObsBatch.from_columns(self.columns)
+        batch = ObsBatch.from_columns(dict(zip(COLUMNS, zip(*self.rows, strict=True), strict=True)))
         starts = range(0, len(batch), ROWS_MAX)
         return [
             observations(

@@ -73,7 +73,7 @@ class StoreService:
         clock: Clock,
         *,
         retention_s: float,
-        max_records: int = 48,
+        max_records: int = 160,
         linger_s: float = 0.05,
         cursor: str = CURSOR,
     ) -> None:

@@ -29,6 +29,7 @@ class _Telemetry(msgspec.Struct):
 
 
 _fast = msgspec.json.Decoder(_Telemetry)
+_fast_gateway = msgspec.json.Decoder(dict[str, list[_Telemetry]])
 _any = msgspec.json.Decoder()
 
 
@@ -40,15 +41,19 @@ def telemetry(device_id: str, payload: bytes) -> Decoded:
         return _telemetry_slow(device_id, payload)
     if not _plain(fast):
         return _telemetry_slow(device_id, payload)
-    sample = Sample(
+    return Decoded(samples=[_sample(device_id, fast)])
+
+
+def _sample(device_id: str, fast: _Telemetry, path: str = "") -> Sample:
+    return Sample(
         device_id=device_id,
         values=fast.values,
         ts_us=None if fast.ts is None else fast.ts * 1000,
         seq=fast.seq,
         q=fast.q or {},
         backfill=fast.bf,
+        path=path,
     )
-    return Decoded(samples=[sample])
 
 
 def _telemetry_slow(device_id: str, payload: bytes) -> Decoded:
@@ -68,6 +73,19 @@ def _telemetry_slow(device_id: str, payload: bytes) -> Decoded:
 
 def gateway(payload: bytes) -> Decoded:
     """`{child: [{"ts", "values"}, ...], ...}`; whether the gateway may speak for a child is not decided here."""
+    try:
+        fast = _fast_gateway.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _gateway_slow(payload)
+    samples: list[Sample] = []
+    for child, items in fast.items():
+        if not items or not all(map(_plain, items)):
+            return _gateway_slow(payload)
+        samples += [_sample(child, item, f"{child}[{index}]") for index, item in enumerate(items)]
+    return Decoded(samples=samples) if samples else _gateway_slow(payload)
+
+
+def _gateway_slow(payload: bytes) -> Decoded:
     decoded = Decoded()
     document = _parse(payload, decoded)
     if decoded.problems:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 SHOWN = 60  # characters of a wrong value that a reason repeats
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One reading of one device; `path` says where it stood in the payload ("" for a single object).
 
     `over`: keys of which the device says that the true value lies beyond its range. `crc_alternative`: see `station.Report`.
@@ -20,7 +21,7 @@ class Sample:
     values: Mapping[str, Any]
     ts_us: int | None = None
     seq: int | None = None
-    q: Mapping[str, int] = field(default_factory=dict)
+    q: Mapping[str, int] = msgspec.field(default_factory=dict)
     backfill: bool = False
     path: str = ""
     over: frozenset[str] = frozenset()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -145,3 +147,32 @@ def test_topics_are_read_and_written_the_same_way() -> None:
 def test_other_topics_are_refused(topic: str) -> None:
     with pytest.raises(BadTopic, match="expected"):
         parse_up(topic)
+
+
+_VALUES = st.dictionaries(
+    st.sampled_from(["a", "b"]),
+    st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.text(max_size=3),
+    max_size=2,
+)
+_ITEMS = st.fixed_dictionaries(
+    {"values": _VALUES},
+    optional={
+        "ts": st.integers(-(2**54), 2**54),
+        "seq": st.integers(-1, 2**33),
+        "bf": st.booleans() | st.none(),
+        "q": st.dictionaries(st.sampled_from(["a", "b"]), st.integers(0, 9), max_size=2),
+    },
+)
+
+
+@given(st.dictionaries(st.sampled_from(["c1", "c2"]), st.lists(_ITEMS, max_size=3) | _ITEMS, max_size=2))
+def test_the_fast_way_through_a_gateways_payload_says_what_the_slow_one_says(document: dict[str, object]) -> None:
+    payload = json.dumps(document).encode()
+    fast, slow = json_v1.gateway(payload), json_v1._gateway_slow(payload)
+    assert fast == slow
+
+
+@given(st.lists(_ITEMS, max_size=3) | _ITEMS)
+def test_the_fast_way_through_telemetry_says_what_the_slow_one_says(document: object) -> None:
+    payload = json.dumps(document).encode()
+    assert json_v1.telemetry("g1", payload) == json_v1._telemetry_slow("g1", payload)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citybrain_testing.clocks import LEKIMA_US
-from ingest.clock_rule import ClockLimits, DeviceClock, Situation, Stamp, Verdict, judge
+from ingest.clock_rule import ClockLimits, DeviceClock, Situation, Stamp, Verdict, judge, live
 from stream.records import Source
 
 S = 1_000_000
@@ -151,3 +151,28 @@ def test_a_steady_stream_is_judged_alike_however_it_is_cut(stamps: list[Stamp]) 
         state, verdicts = judge(state, [stamp], LIMITS)
         cut += verdicts
     assert cut == whole
+
+
+_STATES = st.builds(
+    DeviceClock,
+    run=st.integers(0, 5),
+    last_ts_us=st.none() | st.integers(NOW - 9_000 * S, NOW),
+    last_receive_us=st.integers(NOW - 9_000 * S, NOW),
+    believed_us=st.sampled_from([0, NOW - 400 * S, NOW - S, NOW + 200 * S]),
+    synthetic_us=st.sampled_from([0, NOW - S, NOW]),
+)
+_SITUATIONS = st.builds(Situation, reconnected=st.booleans(), gap_from_us=st.none() | st.just(NOW - 600 * S))
+
+
+@given(_STATES, _SITUATIONS, st.integers(-301 * S, 301 * S) | st.sampled_from([-300 * S, 300 * S, 0, 250 * S]))
+def test_the_lane_of_nearly_every_sample_says_what_the_rule_says(
+    state: DeviceClock, situation: Situation, age_us: int
+) -> None:
+    stamp = Stamp(ts_us=NOW - age_us, receive_us=NOW)
+    fast = live(state, NOW - age_us, NOW, LIMITS)
+    if abs(age_us) > LIMITS.tolerance_us:
+        assert fast is None
+        return
+    assert fast is not None
+    after, (verdict,) = judge(state, [stamp], LIMITS, situation)
+    assert fast == (after, verdict)
