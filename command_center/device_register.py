@@ -25,7 +25,7 @@ from devices.credentials import DEVICE_ID
 from devices.documents import threshold_problems
 from devices.models import load_models
 from devices.registry import Device, Registry, RegistryData
-from devices.stations import taken_numbers
+from devices.stations import taken_numbers, with_known_passwords
 from gis.points import check_lonlat
 from stream.records import ControlBody, control
 
@@ -83,6 +83,7 @@ class RegisterService:
         require(actor, Action.REGISTER_DEVICE, area=device.area)
         check_device(device)
         known = self._registry.devices.get(device.device_id)
+        device = with_known_passwords(device, known)
         if known is not None:
             must_see(actor, "device", device.device_id, area=known.area)  # nobody draws one out of another's area
         admin = actor.has(Role.ADMIN)

@@ -157,6 +157,30 @@ def sealed(device: Device) -> Device:
     return msgspec.structs.replace(device, attributes={**device.attributes, ATTRIBUTE: stations})
 
 
+def with_known_passwords(device: Device, known: Device | None) -> Device:
+    """The device with the hashes that are known where its document names the same station and says nothing of a password: what
+    was read (answers show no hashes) may be written back without opening the door."""
+    listed = device.attributes.get(ATTRIBUTE)
+    before = {} if known is None else known.attributes.get(ATTRIBUTE) or {}
+    if not isinstance(listed, Mapping) or not before:
+        return device
+    stations = {}
+    for codec, entry in listed.items():
+        had = before.get(codec, {})
+        same = had.get("station") == entry.get("station") and "password_hash" in had and "password_hash" not in entry
+        stations[codec] = {**entry, "password_hash": had["password_hash"]} if same else entry
+    return msgspec.structs.replace(device, attributes={**device.attributes, ATTRIBUTE: stations})
+
+
+def shown_attributes(device: Device) -> dict[str, Any]:
+    """A device's attributes without the hashes of station passwords."""
+    listed = device.attributes.get(ATTRIBUTE)
+    if not isinstance(listed, Mapping):
+        return device.attributes
+    stations = {codec: {k: v for k, v in entry.items() if k != "password_hash"} for codec, entry in listed.items()}
+    return {**device.attributes, ATTRIBUTE: stations}
+
+
 @lru_cache(maxsize=65_536)
 def password_is(password: str, hashed: str) -> bool:
     """As `verify_password`, remembered: a station shows the same password in each of its frames."""

@@ -29,7 +29,7 @@ from storage.errors import SchemaMissing, StorageError
 WEB_DIST = Path(__file__).resolve().parents[1] / "web" / "dist"
 PAGES = (
     *("login.html", "wall.html", "desk.html", "field.html", "registers.html"),
-    *("duty.html", "quality.html", "town.html", "grid.html", "admin.html"),
+    *("duty.html", "quality.html", "town.html", "grid.html", "vendor.html", "admin.html"),
 )
 FONT_FOLDERS = (
     "/usr/share/fonts",

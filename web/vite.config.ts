@@ -5,7 +5,7 @@ import { defineConfig } from "vite";
 import type { Plugin } from "vite";
 
 /** One build: wall and desk share a bundle, the office pages share theirs, field and login are small. Everything is served by us. */
-const PAGES = ["wall", "desk", "field", "login", "registers", "duty", "quality", "town", "grid", "admin"];
+const PAGES = ["wall", "desk", "field", "login", "registers", "duty", "quality", "town", "grid", "vendor", "admin"];
 const page = (name: string): string => resolve(import.meta.dirname, `${name}.html`);
 
 /** A `.gz` beside each text file: the server sends it as it is. */

@@ -27,6 +27,7 @@ from command_center.cursors import row_number
 from command_center.errors import Invalid, NotFound, Unavailable
 from command_center.model import Actor, Role
 from devices.registry import Device
+from devices.stations import shown_attributes
 
 router = APIRouter(prefix="/api/v1", tags=["devices"], route_class=IdempotentRoute)
 
@@ -50,6 +51,8 @@ def visible_device(request: Request, device_id: str) -> Device:
 
 def device_json(deps: ApiDeps, device: Device) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.to_builtins(device)
+    if device.attributes:
+        found["attributes"] = shown_attributes(device)
     found["status"] = deps.picture.status_of(device.device_id)
     found["latest"] = deps.picture.latest_of(device.device_id)
     streams = deps.picture.registry.datastreams_of(device.device_id)
@@ -88,7 +91,8 @@ async def add_device(request: Request, document: Annotated[dict[str, Any], Body(
     if not actor.has(Role.ADMIN):
         document = {**document, "vendor": actor.vendor}
     device, credential = await _registers(request).add_device(actor, document)
-    body = {"device": msgspec.to_builtins(device), "credential": credential}
+    shown = {**msgspec.to_builtins(device), "attributes": shown_attributes(device)}
+    body = {"device": shown, "credential": credential}
     return reply(body, 201, {"Cache-Control": "no-store", "Location": f"/api/v1/devices/{device.device_id}"})
 
 

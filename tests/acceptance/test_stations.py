@@ -76,6 +76,8 @@ def registered(admin: httpx.Client) -> None:
     )
     answer.raise_for_status()
     assert "03E8" not in answer.text
+    assert "password" not in answer.json()["device"]["attributes"]["stations"]["sl651"]
+    assert "password_hash" not in admin.get("/api/v1/devices/hydro-1").text
     register(admin, "dust-1", "dust-monitor-v1", {"hj212": {"station": MN, "password": "123456"}}).raise_for_status()
 
 

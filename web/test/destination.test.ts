@@ -14,6 +14,7 @@ describe("after the login", () => {
       expect(destination(`?next=${encodeURIComponent(foreign)}`, ["leader"])).toBe("/wall");
     }
     expect(destination("", ["responder"])).toBe("/field");
+    expect(destination("", ["vendor"])).toBe("/vendor");
   });
 
   it("knows the pages that the server has", () => {

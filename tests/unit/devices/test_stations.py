@@ -9,7 +9,14 @@ import pytest
 from citybrain_testing.logged import gauge, registry_of
 from devices.documents import DeviceWrong, parse_device
 from devices.models import DeviceModelWrong, load_models, parse_model
-from devices.stations import StationIndex, sealed, stations_of, taken_numbers
+from devices.stations import (
+    StationIndex,
+    sealed,
+    shown_attributes,
+    stations_of,
+    taken_numbers,
+    with_known_passwords,
+)
 
 MN = "010000A8900016F000169DC0"
 
@@ -93,3 +100,17 @@ codecs: {hj212: {map: {2011/x-Rtd: {to: b}, 2011/y-Rtd: {to: a, scale: 0}}}, hj9
     with pytest.raises(DeviceModelWrong) as wrong:
         parse_model(text)
     assert len(wrong.value.problems) == 3
+
+
+def test_what_was_read_may_be_written_back_without_losing_the_password() -> None:
+    known = parse_device(document({"hj212": {"station": MN, "password": "123456"}}))
+    shown = shown_attributes(known)
+    assert shown == {"stations": {"hj212": {"station": MN}}}, "no hash in an answer"
+    again = parse_device({**document({}), "attributes": shown})
+    assert with_known_passwords(again, known) == known
+    other = parse_device(document({"hj212": {"station": "ANOTHER"}}))
+    assert with_known_passwords(other, known) == other, "another station's password is not this one's"
+    changed = parse_device(document({"hj212": {"station": MN, "password": "654321"}}))
+    assert with_known_passwords(changed, known) == changed
+    assert with_known_passwords(again, None) == again
+    assert shown_attributes(gauge("plain")) == {}

@@ -121,6 +121,8 @@ export interface User {
   name: string;
   roles: string[];
   unit_id?: string;
+  /** firm of a vendor's people */
+  vendor?: string;
   /** left out: everywhere */
   scope?: { areas?: string[]; organisations?: string[]; hazards?: string[] };
 }

@@ -7,5 +7,6 @@ const OURS = new RegExp(`^/(${PAGES.join("|")})(\\?|#|$)`);
 export function destination(search: string, roles: readonly string[]): string {
   const next = new URLSearchParams(search).get("next");
   if (next !== null && OURS.test(next)) return next;
-  return roles.includes("responder") ? "/field" : "/wall";
+  if (roles.includes("responder")) return "/field";
+  return roles.includes("vendor") ? "/vendor" : "/wall";
 }

@@ -17,6 +17,7 @@ const PAGES: [string, Key][] = [
   ["quality", "office.quality"],
   ["town", "office.town"],
   ["grid", "office.grid"],
+  ["vendor", "office.vendor"],
   ["admin", "office.admin"],
 ];
 
