@@ -21,7 +21,6 @@ import structlog
 from devices import topics
 from devices.clock import Clock
 from devices.codecs.station import Decoder, Refused, Report
-from devices.credentials import DEVICE_ID
 from devices.registry import Device, Registry
 from devices.stations import DECODERS, NOBODY, StationIndex, password_is, station_of
 from ingest import metrics
@@ -31,6 +30,7 @@ READ_BYTES = 4096
 WAITING_MAX = 2_000  # frames between the sessions and the log; then sessions stop reading and TCP stops the stations
 SESSIONS_MAX = 10_000  # of one listener
 FIRST_FRAME_S = 60.0  # machine seconds in which a peer must show a frame of a registered station
+LISTEN_AGAIN_S = 5.0
 IDLE_S = 3_900.0  # HJ 212 lets a station report once an hour
 REFUSED_MAX = 50  # in a row; then the peer is no station of this protocol
 UNSENT_MAX = 64 * 1024  # bytes of answers that a peer does not read
@@ -94,20 +94,35 @@ class TcpInput:
         self.listening = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled. Raises OSError where an address cannot be listened at."""
-        servers: list[asyncio.Server] = []
-        try:
+        """Until cancelled. An address that cannot be listened at is tried again and again: it must not stop the other inputs."""
+        async with asyncio.TaskGroup() as group:
             for listener in self._listeners:
+                group.create_task(self._listen(listener), name=f"stations-{listener.codec}")
+
+    async def _listen(self, listener: Listener) -> None:
+        while True:
+            try:
                 server = await asyncio.start_server(self._handler(listener.codec), listener.host, listener.port)
-                servers.append(server)
-                host, port = server.sockets[0].getsockname()[:2]
-                self.addresses.append((listener.codec, host, port))
-                log.info("stations_listen", codec=listener.codec, host=host, port=port)
+                break
+            except OSError as error:
+                metrics.LINES_REFUSED.labels(listener.codec, "cannot_listen").inc()
+                log.error(
+                    "stations_cannot_listen",
+                    codec=listener.codec,
+                    host=listener.host,
+                    port=listener.port,
+                    why=str(error),
+                )  # noqa: TRY400
+                await asyncio.sleep(LISTEN_AGAIN_S)
+        host, port = server.sockets[0].getsockname()[:2]
+        self.addresses.append((listener.codec, host, port))
+        log.info("stations_listen", codec=listener.codec, host=host, port=port)
+        if len(self.addresses) == len(self._listeners):
             self.listening.set()
+        try:
             await asyncio.Event().wait()
         finally:
-            for server in servers:
-                server.close()
+            server.close()
             for session in list(self._sessions.values()):
                 session.close()
 
@@ -160,7 +175,7 @@ class TcpInput:
         return handle
 
     def _refusal(self, session: _Session) -> str:
-        if not any(ipaddress.ip_address(session.peer) in network for network in self._networks):
+        if not any(_address(session.peer) in network for network in self._networks):
             return "network"
         same = sum(1 for other in self._sessions.values() if other.codec == session.codec)
         return "sessions" if same >= SESSIONS_MAX else ""
@@ -186,7 +201,9 @@ class TcpInput:
         device = self._index.device_of(session.codec, piece.station) if piece.station else None
         if isinstance(piece, Refused):
             problems = piece.problems
-        elif device is not None:
+        elif device is None:
+            problems = (f"{session.codec} station {piece.station!r} is not registered",)
+        else:
             problem = self._foreign(session, device, piece)
             problems = (problem,) if problem else ()
         if device is not None and isinstance(piece, Report) and not problems:
@@ -195,7 +212,7 @@ class TcpInput:
         else:
             session.refused += 1
         return Message(
-            topic=topics.up(self._tenant, self._name(session, device, piece), topics.Channel.RAW, session.codec),
+            topic=topics.up(self._tenant, self._name(session, device), topics.Channel.RAW, session.codec),
             payload=piece.raw,
             packet_id=0,
             receive_us=self._clock.city_us(),
@@ -204,20 +221,19 @@ class TcpInput:
         )
 
     @staticmethod
-    def _name(session: _Session, device: Device | None, piece: Report | Refused) -> str:
-        """Under which device the vendor will look for it. Of a stranger, what it calls itself."""
+    def _name(session: _Session, device: Device | None) -> str:
+        """Under which device the vendor will look for it. Strangers share one name, and so one quota of dead letters: they could
+        invent as many as they like."""
         if device is not None:
             return device.device_id
-        if len(session.devices) == 1:
-            return next(iter(session.devices))
-        return piece.station if DEVICE_ID.fullmatch(piece.station) else f"tcp-{session.codec}"
+        return next(iter(session.devices)) if len(session.devices) == 1 else f"tcp-{session.codec}"
 
     @staticmethod
     def _foreign(session: _Session, device: Device, report: Report) -> str:
         """Why a frame in a device's name is not believed; "" if it is."""
         station = station_of(device, session.codec)
         if station.allow and not any(
-            ipaddress.ip_address(session.peer) in ipaddress.ip_network(network) for network in station.allow
+            _address(session.peer) in ipaddress.ip_network(network) for network in station.allow
         ):
             return f"{session.codec} station {report.station!r}: came from {session.peer}, expected {', '.join(station.allow)}"
         if station.password_hash and not password_is(report.password or "", station.password_hash):
@@ -252,3 +268,10 @@ class TcpInput:
         for name in session.devices:
             if self._of_device.get(name) == session.line:
                 del self._of_device[name]
+
+
+def _address(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """A peer's address; an IPv4 one that came to an IPv6 listener is what it was."""
+    address = ipaddress.ip_address(peer)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

@@ -177,7 +177,7 @@ def test_what_is_wrong_on_a_line_is_told_and_costs_the_good_frames_nothing(tmp_p
     run(scenario)
     assert logged(tmp_path) == [(1, 35.2)]
     found = reasons(tmp_path)
-    assert [device for device, _ in found] == ["tcp-hj212", "dust-2", "dust-1", "far", "NOBODY"]
+    assert [device for device, _ in found] == ["tcp-hj212", "dust-2", "dust-1", "far", "tcp-hj212"]
     for (_, reason), says in zip(
         found,
         [
@@ -185,11 +185,39 @@ def test_what_is_wrong_on_a_line_is_told_and_costs_the_good_frames_nothing(tmp_p
             "wrong password",
             "checksum",
             "came from 127.0.0.1, expected 10.9.0.0/16",
-            "not registered",
+            "station 'NOBODY' is not registered",
         ],
         strict=True,
     ):
         assert says in reason
+
+
+def test_an_address_that_is_taken_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_in, "LISTEN_AGAIN_S", 0.1)
+
+    async def scenario() -> None:
+        taken = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        port = taken.sockets[0].getsockname()[1]
+        tcp = TcpInput(
+            tenant="demo",
+            listeners=[Listener(codec="hj212", host="127.0.0.1", port=port)],
+            networks=[],
+            registry=registry(),
+            clock=RunningClock(LEKIMA_US),
+            note=lambda device, data: asyncio.sleep(0),
+            connected=lambda device: None,
+        )
+        running = asyncio.create_task(tcp.run())
+        await asyncio.sleep(0.3)
+        assert not running.done()
+        assert not tcp.listening.is_set()
+        taken.close()
+        await taken.wait_closed()
+        await tcp.listening.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    run(scenario)
 
 
 def test_a_network_that_is_not_named_is_turned_away(tmp_path: Path) -> None:
