@@ -20,27 +20,22 @@ import structlog
 from devices import topics
 from devices.clock import Clock
 from ingest import metrics
+from ingest.broker_input import CLIENT_ID, DROPPED_TOPIC, KEEPALIVE_S, QOS0_MAX, REPLIES_MAX, STORE_TOPIC, BrokerInput
 from ingest.message import Message, Reply
 
 RECEIVE_MAXIMUM = 16_000  # below the broker's max_inflight_messages; several batches
-QOS0_MAX = 20_000  # QoS 0 knows no back-pressure: above this it is dropped and counted
-KEEPALIVE_S = 30
 SILENCE_S = 1.5 * KEEPALIVE_S  # without a byte from the broker: it is gone
 CONNECT_S = 10.0
 SESSION_EXPIRY_S = 0xFFFFFFFF  # never: what waits for us is not ours to forget
 BACK_OFF_S = (1.0, 2.0, 5.0, 10.0)
-REPLIES_MAX = 10_000
 UNSENT_MAX = 8 << 20  # bytes that the broker does not take
 IDS = 65_535
-DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
-STORE_TOPIC = "$SYS/broker/store/messages/bytes"
 
 log = structlog.get_logger()
 
 
-class Mqtt5Input:
-    """Receives from the broker until closed. `on_new_session` is called, in the event loop, after each SUBACK that followed
-    a connection without a session present: the broker must save now (contract.md section 3)."""
+class Mqtt5Input(BrokerInput):
+    """See `BrokerInput`."""
 
     def __init__(
         self,
@@ -51,26 +46,15 @@ class Mqtt5Input:
         username: str,
         password: str,
         clock: Clock,
-        client_id: str = "citybrain-ingest",
+        client_id: str = CLIENT_ID,
         receive_maximum: int = RECEIVE_MAXIMUM,
         on_new_session: Callable[[], None] | None = None,
     ) -> None:
-        self._tenant, self._clock = tenant, clock
+        super().__init__(tenant, clock, on_new_session)
         self._address, self._login = (host, port), (client_id, username, password)
         self._receive_maximum = receive_maximum
-        self._on_new_session = on_new_session
-        self._inbox: deque[Message] = deque()
-        self._arrived = asyncio.Event()
         self._line: _Line | None = None
-        self._in_flight = 0
         self._replies: deque[Reply] = deque()  # that wait for the broker's own receive maximum
-        self.generation = 0
-        self.connected = False
-        self.subscribed = asyncio.Event()
-        self.away = asyncio.Event()  # a connection was lost and is not back yet
-        self.connected_at_ns: int | None = None  # machine time of the last connection
-        self.lost_at_us: int | None = None  # city time at which the connection before it was lost
-        self.broker_dropped = 0  # the broker's own count of messages that it dropped: above 0 is an alarm
 
     async def run(self) -> None:
         """Connect, again and again, until cancelled; then leave the broker: session and what is unacknowledged stay there."""
@@ -91,11 +75,6 @@ class Mqtt5Input:
         if not inbox:
             self._arrived.clear()
         return taken
-
-    @property
-    def waiting(self) -> int:
-        """Messages received and not yet taken."""
-        return len(self._inbox)
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
         """PUBACK, in the given order, what came over the present connection; the rest will come again."""
@@ -259,18 +238,6 @@ class Mqtt5Input:
                 reply.topic, reply.payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=line.next_id()
             )
             line.write(packet.write())
-
-    def _note_broker(self, topic: str, payload: bytes) -> None:
-        if not payload.isdigit():
-            return
-        if topic == STORE_TOPIC:
-            metrics.BROKER_STORE_BYTES.set(int(payload))
-        elif topic == DROPPED_TOPIC:
-            dropped = int(payload)
-            if dropped > self.broker_dropped:
-                log.error("broker_dropped_messages", dropped=dropped)
-            self.broker_dropped = dropped
-            metrics.BROKER_DROPPED.set(dropped)
 
 
 class _Line(asyncio.Protocol):

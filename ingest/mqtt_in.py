@@ -1,14 +1,14 @@
 """The broker's side of ingest on MQTT 3.1.1 (amqtt, some city clusters); `ingest.mqtt5_in` is the rule.
 
-One client with a persistent session and manual acknowledgement; the broker's own in-flight bound holds it back. A PUBACK goes out only when the caller says so, in the order of arrival, and only over the connection on which the message came:
-an acknowledgement for an older connection could hit another message that has its packet id by now.
+One client with a persistent session and manual acknowledgement; the broker's own in-flight bound holds it back. A PUBACK goes out
+only when the caller says so, in the order of arrival, and only over the connection on which the message came: an
+acknowledgement for an older connection could hit another message that has its packet id by now.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,22 +21,17 @@ from paho.mqtt.reasoncodes import ReasonCode
 from devices import topics
 from devices.clock import Clock
 from ingest import metrics
+from ingest.broker_input import CLIENT_ID, DROPPED_TOPIC, KEEPALIVE_S, QOS0_MAX, REPLIES_MAX, STORE_TOPIC, BrokerInput
 from ingest.message import Message, Reply
 
-QOS0_MAX = 20_000  # QoS 0 knows no back-pressure: above this it is dropped and counted
-KEEPALIVE_S = 30
 BACK_OFF_S = (1, 10)
-REPLIES_MAX = 10_000
 NO_WINDOW = 0  # replies leave at once, so that they stand before the PUBACK on the wire; REPLIES_MAX bounds them
-DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
-STORE_TOPIC = "$SYS/broker/store/messages/bytes"
 
 log = structlog.get_logger()
 
 
-class MqttInput:
-    """Receives from the broker until closed. `on_new_session` is called, in the event loop, after each SUBACK that followed
-    a connection without a session present: the broker must save now (contract.md section 3)."""
+class MqttInput(BrokerInput):
+    """See `BrokerInput`."""
 
     def __init__(
         self,
@@ -47,26 +42,15 @@ class MqttInput:
         username: str,
         password: str,
         clock: Clock,
-        client_id: str = "citybrain-ingest",
+        client_id: str = CLIENT_ID,
         on_new_session: Callable[[], None] | None = None,
     ) -> None:
-        self._tenant, self._clock = tenant, clock
+        super().__init__(tenant, clock, on_new_session)
         self._address = (host, port)
-        self._on_new_session = on_new_session
         self._lock = threading.Lock()
-        self._inbox: deque[Message] = deque()
-        self._arrived = asyncio.Event()
         self._signalled = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session_present = False
-        self._in_flight = 0
-        self.generation = 0
-        self.connected = False
-        self.subscribed = asyncio.Event()
-        self.away = asyncio.Event()  # a connection was lost and is not back yet
-        self.connected_at_ns: int | None = None  # machine time of the last connection
-        self.lost_at_us: int | None = None  # city time at which the connection before it was lost
-        self.broker_dropped = 0  # the broker's own count of messages that it dropped: above 0 is an alarm
         self._client = self._make_client(client_id, username, password)
 
     def _make_client(self, client_id: str, username: str, password: str) -> paho.Client:
@@ -112,11 +96,6 @@ class MqttInput:
                 self._arrived.clear()
                 self._signalled = False
         return taken
-
-    @property
-    def waiting(self) -> int:
-        """Messages received and not yet taken."""
-        return len(self._inbox)
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
         """PUBACK, in the given order, what came over the present connection; the rest will come again."""
@@ -200,12 +179,8 @@ class MqttInput:
         log.warning("broker_lost", why=str(reason))
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
-        if message.topic == DROPPED_TOPIC:
-            self._note_dropped(bytes(message.payload))
-            return
-        if message.topic == STORE_TOPIC:
-            if message.payload.isdigit():
-                metrics.BROKER_STORE_BYTES.set(int(message.payload))
+        if message.topic in (DROPPED_TOPIC, STORE_TOPIC):
+            self._note_broker(message.topic, bytes(message.payload))
             return
         with self._lock:
             if message.qos == 0 and len(self._inbox) >= QOS0_MAX:
@@ -227,15 +202,6 @@ class MqttInput:
             self._signalled = True
         if wake:
             self._in_loop(self._arrived.set)
-
-    def _note_dropped(self, payload: bytes) -> None:
-        if not payload.isdigit():
-            return
-        dropped = int(payload)
-        if dropped > self.broker_dropped:
-            log.error("broker_dropped_messages", dropped=dropped)
-        self.broker_dropped = dropped
-        metrics.BROKER_DROPPED.set(dropped)
 
     def _in_loop(self, act: Callable[[], object]) -> None:
         """From the client's thread; nothing to tell once the loop is gone."""

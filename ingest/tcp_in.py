@@ -106,13 +106,8 @@ class TcpInput:
                 break
             except OSError as error:
                 metrics.LINES_REFUSED.labels(listener.codec, "cannot_listen").inc()
-                log.error(
-                    "stations_cannot_listen",
-                    codec=listener.codec,
-                    host=listener.host,
-                    port=listener.port,
-                    why=str(error),
-                )  # noqa: TRY400
+                where = f"{listener.host}:{listener.port}"
+                log.warning("stations_cannot_listen", codec=listener.codec, where=where, why=str(error))
                 await asyncio.sleep(LISTEN_AGAIN_S)
         host, port = server.sockets[0].getsockname()[:2]
         self.addresses.append((listener.codec, host, port))

@@ -12,8 +12,9 @@ from typing import Any
 import mqtt5
 
 from citybrain_testing.clocks import ManualClock
+from ingest.broker_input import DROPPED_TOPIC, QOS0_MAX
 from ingest.message import Message, Reply
-from ingest.mqtt5_in import DROPPED_TOPIC, QOS0_MAX, Mqtt5Input, _Line
+from ingest.mqtt5_in import Mqtt5Input, _Line
 
 
 class Wire(asyncio.Transport):
