@@ -10,6 +10,7 @@ RECEIVED = Counter("citybrain_ingest_received_total", "Messages from the broker"
 ROWS = Counter("citybrain_ingest_rows_total", "Observations logged")
 FLAGGED = Counter("citybrain_ingest_flagged_rows_total", "Observations logged with a flag", ["flag"])
 DEAD_LETTERS = Counter("citybrain_ingest_dead_letters_total", "Messages refused, by kind of reason", ["kind"])
+SEQ_MISSING = Counter("citybrain_ingest_seq_missing_total", "Numbers missing in the devices' own counters")
 DUPLICATES = Counter("citybrain_ingest_duplicates_total", "Redelivered messages that were in the log already")
 REFUSALS = Counter("citybrain_ingest_broker_refusals_total", "Messages and logins that the broker refused", ["reason"])
 DROPPED = Counter("citybrain_ingest_dropped_qos0_total", "QoS 0 messages dropped at the bound of the queue")

@@ -35,6 +35,7 @@ from ingest.clock_rule import (
     live,
 )
 from ingest.dedupe import DupTail, PacketKey, packet_key
+from ingest.gaps import Gap, SeqGaps
 from ingest.letters import Quota, dead_letter
 from ingest.message import Message, Reply
 from ingest.routes import Routes
@@ -83,6 +84,7 @@ class _Batch:
     readings: list[_Reading] = field(default_factory=list)
     problems: dict[int, tuple[Message, str, list[str]]] = field(default_factory=dict)  # by id of the message
     received: dict[Channel, int] = field(default_factory=dict)
+    gaps: dict[str, tuple[int, list[Gap]]] = field(default_factory=dict)  # by device
 
 
 class Pipeline:
@@ -115,6 +117,7 @@ class Pipeline:
         self._stations = StationReader(registry, models)
         self._topics: dict[str, UpTopic] = {}
         self._routes = Routes(registry, models)
+        self._gaps = SeqGaps()
         self._clocks: dict[str, DeviceClock] = {}
         self._online: dict[str, bool] = {}
         self._reconnected_s: dict[str, float] = {}
@@ -143,6 +146,11 @@ class Pipeline:
         for message, device_id, reasons in batch.problems.values():
             within = self._quota.take(device_id, link.machine_s)
             batch.events.append(records.event(dead_letter(message, device_id, reasons, within_quota=within)))
+        for device_id, (receive_us, gaps) in batch.gaps.items():
+            missing = sum(gap.missing for gap in gaps)
+            metrics.SEQ_MISSING.inc(missing)
+            data = {"reason": "seq_gap", "missing": missing, "after": gaps[0].after, "before": gaps[-1].before}
+            self._note(device_id, receive_us, data, batch)
         metrics.ROWS.inc(len(batch.rows))
         for channel, count in batch.received.items():
             metrics.RECEIVED.labels(channel.value).inc(count)
@@ -377,6 +385,9 @@ class Pipeline:
             self._set_clock(device, message, verdict, batch, reading.report)
         if sample.seq is not None:
             self._receipt(message, sample, batch)
+            gap = self._gaps.seen(device.device_id, sample.seq)
+            if gap is not None:
+                batch.gaps.setdefault(device.device_id, (message.receive_us, []))[1].append(gap)
 
     @staticmethod
     def _count_flags(source: Source, rows: int = 1) -> None:

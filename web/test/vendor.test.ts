@@ -43,6 +43,7 @@ describe("the vendor page", () => {
   it("names the properties of a note, and an unknown note by its code", () => {
     expect(noteWords({ receive_us: 1, reason: "unregistered_keys", data: { values: { foo: 1, bar: 2 } } })).toContain("foo, bar");
     expect(noteWords({ receive_us: 1, reason: "values_missing", data: { keys: ["stage_m"] } })).toContain("stage_m");
+    expect(noteWords({ receive_us: 1, reason: "seq_gap", data: { missing: 3, after: 4, before: 8 } })).toContain("3（4 → 8）");
     expect(noteWords({ receive_us: 1, reason: "something_new", data: {} })).toBe("something_new");
   });
 

@@ -114,7 +114,8 @@ export const flagWord = (flag: string): string => word("rowflag", flag);
 export function noteWords(note: Told): string {
   const keys = note.data["values"] ?? note.data["keys"];
   const names = Array.isArray(keys) ? keys.join(", ") : keys !== null && typeof keys === "object" ? Object.keys(keys as object).join(", ") : "";
-  const more = names === "" ? "" : `：${names}`;
+  const missing = note.data["missing"];
+  const more = names !== "" ? `：${names}` : typeof missing === "number" ? `：${missing}（${String(note.data["after"])} → ${String(note.data["before"])}）` : "";
   return `${word("note", note.reason)}${more}`;
 }
 
