@@ -46,7 +46,7 @@ def _propose(desk: Window, by: float, *, emergency: bool = False) -> str:
     device.click()
     device.fill("水")
     if emergency:  # another gauge: about one there is at most one open proposal
-        expect(desk.page.locator(".combo-list [role=option]").nth(1)).to_be_visible(timeout=ACT_MS)
+        expect(desk.page.locator(".combo-list [role=option]").nth(1)).to_contain_text("水", timeout=ACT_MS)
         device.press("ArrowDown")
     device.press("Enter")  # at once: it means the first gauge that is found, whatever the list showed before
     level = desk.page.get_by_test_id("level-on.red")

@@ -29,7 +29,12 @@ const WAIT_MS = 150;
 const SHOWN_MAX = 100;
 
 export function Combo({ id, value, shown, find, onChange, placeholder, disabled = false, testid, label }: ComboProps) {
-  const [query, setQuery] = useState<string | null>(null);
+  const [query, setQueried] = useState<string | null>(null);
+  const typed = useRef<string | null>(null); // known at once: an effect of older words may still run after newer ones were typed
+  const setQuery = (text: string | null): void => {
+    typed.current = text;
+    setQueried(text);
+  };
   const [options, setOptions] = useState<Option[]>([]);
   const [at, setAt] = useState(0);
   const [failed, setFailed] = useState(false);
@@ -45,7 +50,7 @@ export function Combo({ id, value, shown, find, onChange, placeholder, disabled 
     const timer = setTimeout(() => {
       Promise.resolve(find(query)).then(
         (found) => {
-          if (mine !== asked.current) return; // a later question has overtaken this answer
+          if (mine !== asked.current || typed.current !== query) return; // a later question has overtaken this answer
           setOptions(found.slice(0, SHOWN_MAX));
           setFailed(false);
           setAsking(false);
@@ -53,7 +58,7 @@ export function Combo({ id, value, shown, find, onChange, placeholder, disabled 
           if (entered.current) choose(found[0]);
         },
         () => {
-          if (mine !== asked.current) return;
+          if (mine !== asked.current || typed.current !== query) return;
           setFailed(true);
           setAsking(false);
         },
