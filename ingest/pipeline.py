@@ -6,6 +6,7 @@ fsync. Every message ends in exactly one of: rows or events, a dead letter, or a
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ from ingest.clock_rule import (
 )
 from ingest.dedupe import DupTail, PacketKey, packet_key
 from ingest.gaps import Gap, SeqGaps
-from ingest.letters import Quota, dead_letter
+from ingest.letters import RAW_MAX, Quota, dead_letter
 from ingest.message import Message, Reply
 from ingest.routes import Routes
 from ingest.rows import Rows
@@ -232,7 +233,13 @@ class Pipeline:
             )
             self._refuse(message, device.device_id, [reason], "codec", batch)
             return
-        for piece in self._stations.read(device, codec, message.payload):
+        pieces = self._stations.read(device, codec, message.payload)
+        if not pieces:
+            # Acknowledged means stored: the packet itself, since the message that it belongs to may never be whole.
+            raw = base64.b64encode(message.payload[:RAW_MAX]).decode()
+            data = {"reason": "packet_waits", "codec": codec, "raw": raw}
+            self._note(device.device_id, message.receive_us, data, batch)
+        for piece in pieces:
             if isinstance(piece, Refused):
                 self._refuse(message, device.device_id, list(piece.problems), "payload", batch)
                 continue
@@ -263,11 +270,14 @@ class Pipeline:
         """What the station waits for; it goes out after the fsync, like every reply."""
         self._send_raw(message, codec, report.answer, batch)
 
-    def _send_raw(self, message: Message, codec: str, payload: bytes | None, batch: _Batch) -> None:
-        if payload is not None:
-            sender = topics.parse_up(message.topic).device_id
-            topic = topics.down_raw(self._tenant, sender, codec)
-            batch.replies.append(Reply(topic=topic, payload=payload, line=message.line))
+    def _send_raw(self, message: Message, codec: str, payload: bytes | None, batch: _Batch) -> bool:
+        """Whether there was anything to send."""
+        if payload is None:
+            return False
+        sender = topics.parse_up(message.topic).device_id
+        topic = topics.down_raw(self._tenant, sender, codec)
+        batch.replies.append(Reply(topic=topic, payload=payload, line=message.line))
+        return True
 
     # -- telemetry
 
@@ -414,13 +424,16 @@ class Pipeline:
         target = device.gateway or device.device_id  # a child has no topic of its own: its gateway keeps its time
         if verdict.device_us is None or not self._clock_sets.allow(target, batch.link.machine_s):
             return
+        sent = True
         if report is None:
             batch.replies.append(acks.clock_set(self._tenant, target, message.receive_us))
         else:
             codec = topics.parse_up(message.topic).argument
-            self._send_raw(message, codec, self._stations.clock_set(codec, report, message.receive_us), batch)
-        offset_us = verdict.device_us - message.receive_us
-        self._note(device.device_id, message.receive_us, {"reason": "clock_set_sent", "offset_us": offset_us}, batch)
+            frame = self._stations.clock_set(codec, report, message.receive_us)
+            sent = self._send_raw(message, codec, frame, batch)
+        reason = "clock_set_sent" if sent else "clock_is_wrong"
+        about = {"reason": reason, "offset_us": verdict.device_us - message.receive_us}
+        self._note(device.device_id, message.receive_us, about, batch)
 
     # -- receipts
 

@@ -32,10 +32,11 @@ class StationReader:
         return codec in DECODERS
 
     def read(self, device: Device, codec: str, payload: bytes) -> Sequence[Report | Refused]:
-        """Every frame of one message; what is cut off at its end is refused."""
+        """Every frame of one message; what is cut off at its end is refused. []: a packet that waits for the others of its
+        message."""
         decoder = self._decoder(device, codec)
         pieces = [*decoder.feed(payload), *decoder.finish()]
-        if not pieces:
+        if not pieces and not decoder.waiting:
             pieces.append(Refused(payload, (f"payload: expected a frame of {codec}, got {len(payload)} bytes",)))
         return pieces
 

@@ -111,6 +111,7 @@ class Hj212Decoder:
     """Frames of one connection, or of one message. `min_interval_s`: period of the minute data (CN 2051)."""
 
     name = "hj212"
+    waiting = False  # each packet of a divided frame says what it says by itself
 
     def __init__(self, *, min_interval_s: int = 600, key_of: KeyOf = _no_key) -> None:
         self._buffer = b""

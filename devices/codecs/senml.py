@@ -60,6 +60,8 @@ class WrongPack(ValueError):
 class SenmlDecoder:
     """One message: bytes are gathered until `finish`. `cbor`: the binary form."""
 
+    waiting = False  # a pack is whole
+
     def __init__(self, *, cbor: bool = False) -> None:
         self.name = "senml-cbor" if cbor else "senml"
         self._cbor = cbor

@@ -134,6 +134,11 @@ class Sl651Decoder:
             pieces if not rest.strip(b"\r\n\0") else [*pieces, Refused(rest, (f"frame: ended after {begins(rest)}",))]
         )
 
+    @property
+    def waiting(self) -> bool:
+        """Packets of an M3 message are here, and not all."""
+        return bool(self._parts)
+
     def set_clock(self, report: Report, now_us: int) -> bytes:
         """Function 4A with the centre's time. Not verified: the draft says twice if the clock is off by more than five minutes."""
         centre, password = int(str(report.facts.get("centre", "0")), 16), report.password or "0000"

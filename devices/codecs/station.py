@@ -89,6 +89,10 @@ class Refused:
 class Decoder(Protocol):
     """Cuts a stream of bytes into frames and reads them. One for each connection; bounded memory whatever comes."""
 
+    @property
+    def waiting(self) -> bool:
+        """Whether packets of a message that is not whole yet are kept: bytes that gave no piece are not lost then."""
+
     def feed(self, data: bytes) -> Sequence[Report | Refused]:
         """Everything that the bytes so far complete, in their order."""
 

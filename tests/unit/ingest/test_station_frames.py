@@ -264,6 +264,37 @@ class TestSl651:
         (reply,) = outcome.replies
         assert (reply.topic, sl651.open_frame(reply.payload).end) == ("cb/v1/demo/hydro/down/raw/sl651", sl651.EOT)
 
+    def test_a_packet_is_kept_until_the_others_come_and_is_no_dead_letter(self) -> None:
+        line = self.line()
+        whole = self.sent(sl651.element("39", 5.31, digits=7, decimals=3), function=0x32, first_us=NOW)
+        body = sl651.open_frame(whole.payload).body
+        packets = [
+            sl651.encode(
+                sl651.Frame(
+                    up=True,
+                    centre=1,
+                    station=self.STATION,
+                    password="03E8",
+                    function=0x32,
+                    body=part,
+                    end=sl651.ETX if number == 2 else sl651.ETB,
+                    total=2,
+                    sequence=number,
+                )
+            )
+            for number, part in enumerate((body[:20], body[20:]), 1)
+        ]
+        first, second = (
+            line.process([Message(topic=whole.topic, payload=packet, packet_id=0, receive_us=NOW)], LINK)
+            for packet in packets
+        )
+        assert events(first, "dead_letter") == []
+        (note,) = events(first, "ingest_note")
+        assert note.data["reason"] == "packet_waits"
+        assert first.replies == []
+        assert rows(second) == [(1, 5.31, Quality.GOOD, Source.LIVE)]
+        assert len(second.replies) == 1
+
     def test_a_wrong_clock_is_set_by_function_4a(self) -> None:
         elements = sl651.element("39", 5.31, digits=7, decimals=3)
         outcome = self.line().process([self.sent(elements, function=0x32, first_us=NOW - 40 * 86_400_000_000)], LINK)
@@ -320,3 +351,9 @@ class TestSenml:
 
     def test_a_strangers_base_name_is_refused(self) -> None:
         assert "is not registered" in reason(self.sent([{"bn": "urn:dev:x:", "n": "stage_m", "v": 1}]))
+
+    def test_a_wrong_clock_is_told_where_nothing_can_set_it(self) -> None:
+        outcome = self.sent([{"n": "stage_m", "u": "m", "v": 5.31, "t": 300_000_000}])
+        assert rows(outcome) == [(1, 5.31, Quality.GOOD, Source.LIVE | Source.CLOCK_FAULT)]
+        assert [note.data["reason"] for note in events(outcome, "ingest_note")] == ["clock_is_wrong"]
+        assert outcome.replies == []
