@@ -47,15 +47,9 @@ def system(_shared: _Shared, request: pytest.FixtureRequest) -> Iterator[System]
     yield _shared.running()
     module = request.node.nodeid
     ahead = [item.nodeid.split("::")[0] for item in request.session.items]
-    after = ahead[len(ahead) - ahead[::-1].index(module) :]
-    if not any(name in SHARING for name in after):
+    after = request.session.items[len(ahead) - ahead[::-1].index(module) :]
+    if not any("_shared" in getattr(item, "fixturenames", ()) for item in after):
         _shared.stop()
-
-
-SHARING = frozenset(
-    f"tests/browser/test_{name}.py"
-    for name in ("approval", "duty", "grid", "quality", "registers", "security_key", "town")
-)
 
 
 @pytest.fixture(scope="module")
