@@ -27,7 +27,7 @@ RECEIVE_MAXIMUM = 16_000  # below the broker's max_inflight_messages; several ba
 SILENCE_S = 1.5 * KEEPALIVE_S  # without a byte from the broker: it is gone
 CONNECT_S = 10.0
 SESSION_EXPIRY_S = 0xFFFFFFFF  # never: what waits for us is not ours to forget
-BACK_OFF_S = (1.0, 2.0, 5.0, 10.0)
+BACK_OFF_S = (0.2, 0.5, 1.0, 1.0, 2.0, 2.0, 5.0, 10.0)  # a broker that was killed is back within seconds
 UNSENT_MAX = 8 << 20  # bytes that the broker does not take
 IDS = 65_535
 

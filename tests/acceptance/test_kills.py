@@ -188,10 +188,10 @@ def _reckon(system: System, leader: httpx.Client, probe: Probe, story: Story) ->
     for seq in story.lost_acked:
         before = [victim for victim, at_s in story.killed_at_s.items() if probe.acked[seq] <= at_s + RECOVERY_S]
         story.lost_by_victim[before[0]] = story.lost_by_victim.get(before[0], 0) + 1
-    story.transitions = _log_transitions(system)
     for alarm in pages(leader, "/api/v1/alarms", state="all"):
         rows = get(leader, f"/api/v1/alarms/{alarm['alarm_id']}")["transitions"]
         story.stored_transitions[alarm["alarm_id"]] = [row["n"] for row in rows]
+    story.transitions = _log_transitions(system)  # after the database: the scenario goes on, and the log is ahead of it
     story.final_tasks = pages(leader, "/api/v1/tasks")
 
 
