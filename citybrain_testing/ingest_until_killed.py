@@ -11,8 +11,8 @@ from typing import Any
 
 from citybrain_testing.clocks import RunningClock
 from devices.models import load_models
-from ingest.service import BrokerAccess, IngestService, StationDoors
-from ingest.tcp_in import Listener
+from ingest.doors import Listener, StationDoors
+from ingest.service import BrokerAccess, IngestService
 from stream.writer import LogWriter
 
 

@@ -46,6 +46,7 @@ class Station(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
 
 
 NOBODY = Station(station="")
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Mapped(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -187,6 +188,17 @@ def password_is(password: str, hashed: str) -> bool:
     return verify_password(password, hashed)
 
 
+def disbelief(device: Device, codec: str, report: Report, peer: Address | None = None) -> str:
+    """Why a frame in a device's name is not believed; "" if it is. `peer`: where it came from, if that is known by itself (over a
+    broker the login says who came)."""
+    station = station_of(device, codec)
+    if peer is not None and station.allow and not any(peer in ipaddress.ip_network(text) for text in station.allow):
+        return f"{codec} station {report.station!r}: came from {peer}, expected {', '.join(station.allow)}"
+    if station.password_hash and not password_is(report.password or "", station.password_hash):
+        return f"{codec} station {report.station!r}: wrong password"
+    return ""
+
+
 class StationIndex:
     """Who has which station number, at the registry's present revision."""
 
@@ -206,8 +218,11 @@ class StationIndex:
 
 def taken_numbers(registry: Registry, devices: Iterable[Device]) -> list[str]:
     """Station numbers of `devices` that another device has, in words."""
-    listed = list(devices)
-    own = {device.device_id for device in listed}
+    changed = list(devices)
+    listed = [device for device in changed if device.attributes.get(ATTRIBUTE)]
+    if not listed:
+        return []  # nearly always; the register may be large
+    own = {device.device_id for device in changed}
     seen = dict(_numbers(d for d in registry.devices.values() if d.device_id not in own))
     wrong = []
     for (codec, station), device_id in _numbers(listed):

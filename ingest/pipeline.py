@@ -115,7 +115,7 @@ class Pipeline:
         self._tail = tail or DupTail()
         self._quota = quota or Quota()
         self._clock_sets = ClockSetLimit()
-        self._stations = StationReader(registry, models)
+        self.stations = StationReader(registry, models)
         self._topics: dict[str, UpTopic] = {}
         self._routes = Routes(registry, models)
         self._gaps = SeqGaps()
@@ -164,16 +164,11 @@ class Pipeline:
     # -- one message
 
     def _take(self, message: Message, batch: _Batch) -> None:
-        topic = self._topics.get(message.topic)
-        if topic is None:
-            try:
-                topic = topics.parse_up(message.topic)
-            except BadTopic as error:
-                self._refuse(message, error.device_id, [str(error)], "topic", batch)
-                return
-            if len(self._topics) >= TOPICS_MAX:
-                self._topics.clear()
-            self._topics[message.topic] = topic
+        try:
+            topic = self._topic(message)
+        except BadTopic as error:
+            self._refuse(message, error.device_id, [str(error)], "topic", batch)
+            return
         batch.received[topic.channel] = batch.received.get(topic.channel, 0) + 1
         if message.problems:
             self._refuse(message, topic.device_id, list(message.problems), "payload", batch)
@@ -189,6 +184,16 @@ class Pipeline:
             return
         assert device is not None
         self._by_channel(message, topic, device, batch)
+
+    def _topic(self, message: Message) -> UpTopic:
+        """Parsed once: a device publishes to the same few topics. Raises BadTopic."""
+        topic = self._topics.get(message.topic)
+        if topic is None:
+            topic = topics.parse_up(message.topic)
+            if len(self._topics) >= TOPICS_MAX:
+                self._topics.clear()
+            self._topics[message.topic] = topic
+        return topic
 
     def _identity_refusal(self, topic: UpTopic, device: Device | None) -> str:
         if topic.tenant != self._tenant:
@@ -227,13 +232,13 @@ class Pipeline:
     # -- station protocols
 
     def _raw(self, message: Message, codec: str, device: Device, batch: _Batch) -> None:
-        if not self._stations.knows(codec):
+        if not self.stations.knows(codec):
             reason = (
                 f"codec {codec!r}: expected one of {', '.join(DECODERS)}, or JSON on {topics.ROOT}/.../up/telemetry"
             )
             self._refuse(message, device.device_id, [reason], "codec", batch)
             return
-        pieces = self._stations.read(device, codec, message.payload)
+        pieces = self.stations.read(device, codec, message.payload)
         if not pieces:
             # Acknowledged means stored: the packet itself, since the message that it belongs to may never be whole.
             raw = base64.b64encode(message.payload[:RAW_MAX]).decode()
@@ -243,7 +248,7 @@ class Pipeline:
             if isinstance(piece, Refused):
                 self._refuse(message, device.device_id, list(piece.problems), "payload", batch)
                 continue
-            owner = self._stations.owner(piece, codec, device)
+            owner = self.stations.owner(piece, codec, device)
             if isinstance(owner, str):
                 self._refuse(message, device.device_id, [owner], "identity", batch)
                 continue
@@ -251,12 +256,12 @@ class Pipeline:
 
     def _report(self, message: Message, codec: str, report: Report, owner: Device, batch: _Batch) -> None:
         """One frame of a station that is who it says it is."""
-        found = self._stations.translated(report, owner, codec, message.receive_us)
+        found, differs = self.stations.translated(report, owner, codec, message.receive_us)
         batch.readings.extend(_Reading(message, sample, owner, report) for sample in found.samples)
         if problems := [*report.problems, *found.problems]:
             self._refuse(message, owner.device_id, problems, "payload", batch)
-        if found.missing:
-            data = {"reason": "values_missing", "codec": codec, "keys": [key for key in found.missing if key]}
+        if differs:
+            data = {"reason": "values_missing", "codec": codec, "keys": found.missing}
             self._note(owner.device_id, message.receive_us, data, batch)
         if report.said in (Said.ANSWER, Said.NOTICE):
             reason = "station_answer" if report.said is Said.ANSWER else "station_notice"
@@ -264,7 +269,7 @@ class Pipeline:
             self._note(owner.device_id, message.receive_us, told, batch)
         self._answer(message, codec, report, batch)
         if report.said is Said.CLOCK_REQUEST:
-            self._send_raw(message, codec, self._stations.clock_set(codec, report, message.receive_us), batch)
+            self._send_raw(message, codec, self.stations.clock_set(codec, report, message.receive_us), batch)
 
     def _answer(self, message: Message, codec: str, report: Report, batch: _Batch) -> None:
         """What the station waits for; it goes out after the fsync, like every reply."""
@@ -274,7 +279,7 @@ class Pipeline:
         """Whether there was anything to send."""
         if payload is None:
             return False
-        sender = topics.parse_up(message.topic).device_id
+        sender = self._topic(message).device_id
         topic = topics.down_raw(self._tenant, sender, codec)
         batch.replies.append(Reply(topic=topic, payload=payload, line=message.line))
         return True
@@ -428,8 +433,8 @@ class Pipeline:
         if report is None:
             batch.replies.append(acks.clock_set(self._tenant, target, message.receive_us))
         else:
-            codec = topics.parse_up(message.topic).argument
-            frame = self._stations.clock_set(codec, report, message.receive_us)
+            codec = self._topic(message).argument
+            frame = self.stations.clock_set(codec, report, message.receive_us)
             sent = self._send_raw(message, codec, frame, batch)
         reason = "clock_set_sent" if sent else "clock_is_wrong"
         about = {"reason": reason, "offset_us": verdict.device_us - message.receive_us}
@@ -439,13 +444,13 @@ class Pipeline:
 
     def _receipt(self, message: Message, sample: Sample, batch: _Batch) -> None:
         assert sample.seq is not None
-        sender = topics.parse_up(message.topic).device_id
+        sender = self._topic(message).device_id
         child = sample.device_id if sample.device_id != sender else ""
         batch.replies.append(acks.receipt(self._tenant, sender, sample.seq, child=child))
 
     def _receipts_again(self, message: Message, batch: _Batch) -> None:
         """A duplicate says that we ended between fsync and PUBACK: its receipts may not have gone out."""
-        topic = topics.parse_up(message.topic)
+        topic = self._topic(message)
         if topic.channel == Channel.TELEMETRY:
             decoded = json_v1.telemetry(topic.device_id, message.payload)
         elif topic.channel == Channel.GATEWAY:
@@ -461,10 +466,10 @@ class Pipeline:
 
     def _answers_again(self, message: Message, topic: UpTopic, batch: _Batch) -> None:
         device = self.registry.devices.get(topic.device_id)
-        if device is None or not self._stations.knows(topic.argument):
+        if device is None or not self.stations.knows(topic.argument):
             return
-        for piece in self._stations.read(device, topic.argument, message.payload):
-            if isinstance(piece, Report) and not isinstance(self._stations.owner(piece, topic.argument, device), str):
+        for piece in self.stations.read(device, topic.argument, message.payload):
+            if isinstance(piece, Report) and not isinstance(self.stations.owner(piece, topic.argument, device), str):
                 self._answer(message, topic.argument, piece, batch)
 
     # -- events

@@ -20,12 +20,13 @@ from devices.registry import registry_data
 from ingest import metrics
 from ingest.clock_rule import RECONNECT_WINDOW_S
 from ingest.dedupe import TAIL_RECORDS, DupTail
+from ingest.doors import NO_DOORS, StationDoors
 from ingest.message import Message
 from ingest.mqtt5_in import RECEIVE_MAXIMUM, Mqtt5Input
 from ingest.mqtt_in import MqttInput
 from ingest.pipeline import Link, Outcome, Pipeline
 from ingest.refusals import RefusalService
-from ingest.tcp_in import Listener, Network, TcpInput
+from ingest.tcp_in import TcpInput
 from stream import records
 from stream.errors import LogClosed, LogError
 from stream.reader import LogReader
@@ -60,17 +61,6 @@ class BrokerAccess:
     protocol: Literal["5", "3.1.1"] = "5"
     receive_maximum: int = RECEIVE_MAXIMUM
     log_file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StationDoors:
-    """Where stations may dial in over TCP, and from which networks."""
-
-    listeners: tuple[Listener, ...] = ()
-    networks: tuple[Network, ...] = ()
-
-
-NO_DOORS = StationDoors()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +124,7 @@ class IngestService:
             tenant=tenant,
             listeners=stations.listeners,
             networks=stations.networks,
-            registry=self.registry,
+            index=self._pipeline.stations.index,
             clock=clock,
             note=self._note,
             connected=lambda device_id: self._pipeline.reconnected(device_id, clock.machine_ns() / 1e9),

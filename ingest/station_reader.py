@@ -12,7 +12,7 @@ from devices.stations import (
     Station,
     StationIndex,
     Translated,
-    password_is,
+    disbelief,
     station_of,
     translate,
 )
@@ -22,8 +22,8 @@ class StationReader:
     """Decoders by device, since a divided frame is only understood with the packet before it. Bounded by the register."""
 
     def __init__(self, registry: Registry, models: Mapping[str, DeviceModel]) -> None:
-        self._registry, self._models = registry, models
-        self._index = StationIndex(registry)
+        self._models = models
+        self.index = StationIndex(registry)
         self._decoders: dict[tuple[str, str], tuple[Station, Decoder]] = {}
         self._missing: dict[tuple[str, str], tuple[str, ...]] = {}
 
@@ -43,27 +43,23 @@ class StationReader:
     def owner(self, report: Report, codec: str, sender: Device) -> Device | str:
         """The device that a frame speaks about, or why the sender may not send it: the sender itself or, where it is their
         gateway, one of the devices bound to it."""
-        device = self._index.device_of(codec, report.station) if report.station else sender  # "": it names none
+        device = self.index.device_of(codec, report.station) if report.station else sender  # "": it names none
         if device is None:
             return f"{codec} station {report.station!r} is not registered: expected attributes.stations.{codec} of a device"
         if device.device_id != sender.device_id and device.gateway != sender.device_id:
             return f"{codec} station {report.station!r} is not {sender.device_id!r} and not bound to it"
         if not device.enabled:
             return f"device {device.device_id!r} is registered but disabled"
-        expected = station_of(device, codec).password_hash
-        if expected and not password_is(report.password or "", expected):
-            return f"{codec} station {report.station!r}: wrong password"
-        return device
+        return disbelief(device, codec, report) or device
 
-    def translated(self, report: Report, device: Device, codec: str, receive_us: int) -> Translated:
-        """The report under the city's names. `missing` is [] unless it differs from the report's before of the same kind: then it
-        is said once, also that nothing is missing any more ("")."""
+    def translated(self, report: Report, device: Device, codec: str, receive_us: int) -> tuple[Translated, bool]:
+        """The report under the city's names; and whether what is missing differs from the report before of the same kind."""
         found = translate(report, device, codec, self._models.get(device.model), receive_us=receive_us)
         key, now = (device.device_id, report.command), tuple(found.missing)
-        if self._missing.get(key, ()) == now:
-            return Translated(found.samples, [], found.problems)
-        self._missing[key] = now
-        return Translated(found.samples, found.missing or [""], found.problems)
+        differs = self._missing.get(key, ()) != now
+        if differs:
+            self._missing[key] = now
+        return found, differs
 
     def clock_set(self, codec: str, report: Report, now_us: int) -> bytes | None:
         """The frame that sets the station's clock; None where its protocol has none."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -21,9 +20,10 @@ import structlog
 from devices import topics
 from devices.clock import Clock
 from devices.codecs.station import Decoder, Refused, Report
-from devices.registry import Device, Registry
-from devices.stations import DECODERS, NOBODY, StationIndex, password_is, station_of
+from devices.registry import Device
+from devices.stations import DECODERS, NOBODY, StationIndex, disbelief
 from ingest import metrics
+from ingest.doors import Listener, Network
 from ingest.message import Message, Reply
 
 READ_BYTES = 4096
@@ -37,17 +37,7 @@ UNSENT_MAX = 64 * 1024  # bytes of answers that a peer does not read
 
 log = structlog.get_logger()
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Note = Callable[[str, dict[str, Any]], Awaitable[None]]  # device, what is to be told about it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
-    """One protocol at one address. Port 0: a free one (tests)."""
-
-    codec: str
-    host: str
-    port: int
 
 
 class _Session:
@@ -57,6 +47,7 @@ class _Session:
         self.line, self.codec, self.decoder, self.writer = line, codec, decoder, writer
         peer = writer.get_extra_info("peername")
         self.peer = str(peer[0]) if peer else ""
+        self.address = _address(self.peer)
         self.devices: set[str] = set()
         self.refused = 0
 
@@ -73,7 +64,7 @@ class TcpInput:
         tenant: str,
         listeners: Sequence[Listener],
         networks: Sequence[Network],
-        registry: Registry,
+        index: StationIndex,
         clock: Clock,
         note: Note,
         connected: Callable[[str], None],
@@ -82,7 +73,7 @@ class TcpInput:
     ) -> None:
         """`connected` is told a device whose session begins; `note` what a person should know of one."""
         self._tenant, self._listeners, self._networks = tenant, listeners, networks
-        self._index, self._clock = StationIndex(registry), clock
+        self._index, self._clock = index, clock
         self._note, self._connected = note, connected
         self._idle_s, self._first_frame_s = idle_s, first_frame_s
         self._frames: asyncio.Queue[Message] = asyncio.Queue(WAITING_MAX)
@@ -170,7 +161,7 @@ class TcpInput:
         return handle
 
     def _refusal(self, session: _Session) -> str:
-        if not any(_address(session.peer) in network for network in self._networks):
+        if not any(session.address in network for network in self._networks):
             return "network"
         same = sum(1 for other in self._sessions.values() if other.codec == session.codec)
         return "sessions" if same >= SESSIONS_MAX else ""
@@ -199,7 +190,7 @@ class TcpInput:
         elif device is None:
             problems = (f"{session.codec} station {piece.station!r} is not registered",)
         else:
-            problem = self._foreign(session, device, piece)
+            problem = disbelief(device, session.codec, piece, peer=session.address)
             problems = (problem,) if problem else ()
         if device is not None and isinstance(piece, Report) and not problems:
             session.refused = 0
@@ -222,18 +213,6 @@ class TcpInput:
         if device is not None:
             return device.device_id
         return next(iter(session.devices)) if len(session.devices) == 1 else f"tcp-{session.codec}"
-
-    @staticmethod
-    def _foreign(session: _Session, device: Device, report: Report) -> str:
-        """Why a frame in a device's name is not believed; "" if it is."""
-        station = station_of(device, session.codec)
-        if station.allow and not any(
-            _address(session.peer) in ipaddress.ip_network(network) for network in station.allow
-        ):
-            return f"{session.codec} station {report.station!r}: came from {session.peer}, expected {', '.join(station.allow)}"
-        if station.password_hash and not password_is(report.password or "", station.password_hash):
-            return f"{session.codec} station {report.station!r}: wrong password"
-        return ""
 
     async def _identified(self, session: _Session, device: Device) -> None:
         """A frame that is the device's. Its newest session counts; an older one is a half-dead connection, or somebody else."""

@@ -17,8 +17,7 @@ from typing import Any
 
 from command_center.reality import RealTenant
 from devices.stations import STREAMED
-from ingest.service import StationDoors
-from ingest.tcp_in import Listener
+from ingest.doors import Listener, StationDoors
 
 PREFIX = "CITYBRAIN_"
 ANCHOR_EVERY_MAX_S = 3600.0  # the journal's head leaves the host at least hourly

@@ -19,7 +19,6 @@ from command_center.api.deps import ApiDeps
 from command_center.api.problems import problem_response
 
 PAGES = ("wall", "desk", "field", "vendor", "registers", "duty", "quality", "town", "grid", "admin")
-FALLBACK = "wall"  # a page that the build does not have yet is served by the wall's bundle
 MEDIA_TYPES = {
     ".mjs": "text/javascript",
     ".geojson": "application/geo+json",
@@ -64,8 +63,7 @@ def page_routes(deps: ApiDeps) -> list[Route]:
 def _html(request: Request, deps: ApiDeps, name: str) -> Response:
     if deps.assets is None:
         return problem_response(503, "no-assets", "the pages are not built: run `make web`")
-    wanted = deps.assets / f"{name}.html"
-    path = wanted if wanted.exists() or name == "login" else deps.assets / f"{FALLBACK}.html"
+    path = deps.assets / f"{name}.html"
     if not path.exists():
         return problem_response(503, "no-assets", f"{path.name} is not built: run `make web`")
     return _file(request, path, "no-cache")

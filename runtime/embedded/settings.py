@@ -42,7 +42,7 @@ MOSQUITTO: Mapping[str, str] = {
     "autosave_interval": "30",
     "max_queued_messages": "0",  # no bound by number: the default of 1,000 lost 19,000 of 20,000 while nobody listened
     "max_queued_bytes": str(MAX_QUEUED_BYTES),
-    "max_inflight_messages": "16384",  # several batches that ingest fsyncs before it acknowledges: a smaller window holds the rate back
+    "max_inflight_messages": "16384",  # several batches that ingest fsyncs before it acknowledges
     "max_packet_size": str(MAX_PACKET_BYTES),
     "set_tcp_nodelay": "true",
     "sys_interval": "5",

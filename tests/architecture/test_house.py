@@ -62,6 +62,17 @@ def test_a_room_imports_only_what_the_table_allows(room: str) -> None:
     assert wrong == []
 
 
+def test_the_codecs_could_be_taken_out_and_used_alone() -> None:
+    """`devices/codecs` imports nothing of ours but itself."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in sources("devices/codecs")
+        for module, line in imported(path)
+        if module.split(".")[0] in MAY_IMPORT and not module.startswith("devices.codecs")
+    ]
+    assert wrong == []
+
+
 def _lines_matching(pattern: str, rooms: list[str], *, suffix: str = "*.py") -> list[str]:
     expression = re.compile(pattern)
     return [

@@ -22,9 +22,11 @@ from citybrain_testing.servers import free_port, private_mosquitto
 from citybrain_testing.stations import DialInStation, hj212_device, hj212_frame, local
 from devices.models import load_models
 from devices.registry import Datastream, Registry
+from devices.stations import StationIndex
 from ingest import tcp_in
+from ingest.doors import Listener
 from ingest.pipeline import Link, Pipeline
-from ingest.tcp_in import Listener, TcpInput
+from ingest.tcp_in import TcpInput
 from stream.reader import LogReader
 from stream.registry_cache import save_registry
 from stream.writer import LogWriter
@@ -90,7 +92,7 @@ async def door(tmp_path: Path, *, networks: str = "127.0.0.0/8", **patience: flo
             tenant="demo",
             listeners=[Listener(codec="hj212", host="127.0.0.1", port=0)],
             networks=[ipaddress.ip_network(networks)],
-            registry=known,
+            index=StationIndex(known),
             clock=clock,
             note=note,
             connected=connected.append,
@@ -202,7 +204,7 @@ def test_an_address_that_is_taken_is_tried_again(tmp_path: Path, monkeypatch: py
             tenant="demo",
             listeners=[Listener(codec="hj212", host="127.0.0.1", port=port)],
             networks=[],
-            registry=registry(),
+            index=StationIndex(registry()),
             clock=RunningClock(LEKIMA_US),
             note=lambda device, data: asyncio.sleep(0),
             connected=lambda device: None,

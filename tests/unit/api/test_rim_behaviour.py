@@ -284,7 +284,10 @@ def test_pages_want_a_login_and_are_never_cached(build: Path) -> None:
         client.post("/api/v1/sessions", json={"username": "duty1", "password": PASSWORD})
         page = client.get("/wall")
         assert (page.headers["cache-control"], "wall" in page.text) == ("no-cache", True)
-        assert "wall" in client.get("/desk").text, "a page that is not built yet is served by the wall's bundle"
+        missing = client.get("/desk")
+        assert (missing.status_code, "desk.html is not built" in missing.text) == (503, True), (
+            "no other page in its place"
+        )
         assert client.get("/").headers["location"] == "/wall"
 
 

@@ -19,28 +19,16 @@ import "../duty/duty.css";
 import "../quality/quality.css";
 import "./vendor.css";
 
-const LIST_MS = 10_000;
+const LIST_MS = 30_000; // all of them each time: what one looks at closely is asked for by itself
 const DETAIL_MS = 3_000; // a device is being connected: its engineer waits for the first line
 const TABS = ["messages", "refused", "notes", "checklist", "access"] as const;
 type Tab = (typeof TABS)[number];
 const STATUS_TAG: Record<string, Light> = { online: "good", offline: "bad", no_data: "bad", unknown: "plain" };
 
-/** Everybody's pages of a hundred are one list: a firm has thousands of devices at most. */
-async function allDevices(office: Office): Promise<DeviceRow[]> {
-  const rows: DeviceRow[] = [];
-  let cursor = "";
-  do {
-    const page: { items: DeviceRow[]; next: string | null } = await office.api.get(`/api/v1/devices?limit=500${cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`}`);
-    rows.push(...page.items);
-    cursor = page.next ?? "";
-  } while (cursor !== "");
-  return rows;
-}
-
 function Vendor({ office }: { office: Office }) {
   const [chosen, setChosen] = useState(() => new URLSearchParams(location.search).get("device") ?? "");
   const [search, setSearch] = useState("");
-  const loaded = useLoaded(() => allDevices(office), [office], LIST_MS);
+  const loaded = useLoaded(() => office.api.all<DeviceRow>("/api/v1/devices"), [office], LIST_MS);
   const rows = useMemo(() => {
     const wanted = search.trim().toLowerCase();
     const found = loaded.value ?? [];
