@@ -134,14 +134,6 @@ class Mqtt5Input(BrokerInput):
         if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             log.warning("broker_refused_login", why=str(answer.reason_code))
             return False
-        self.generation += 1
-        line.generation = self.generation
-        line.window = answer.receive_max
-        self._line, self._in_flight = line, 0
-        self.connected, self.connected_at_ns = True, self._clock.machine_ns()
-        metrics.CONNECTED.set(1)
-        metrics.CONNECTS.labels("present" if answer.session_present else "new").inc()
-        log.info("broker_connected", session_present=answer.session_present, generation=self.generation)
         line.write(mqtt5.SubscribePacket(line.next_id(), self._filters()).write())
         reasons = await line.subscribed
         refused = [str(reason) for reason in reasons[:2] if reason != mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE]
@@ -192,6 +184,17 @@ class Mqtt5Input(BrokerInput):
         log.warning("broker_lost", why=line.reason or "connection closed")
 
     # -- called by the line
+
+    def welcomed(self, line: _Line, answer: mqtt5.ConnAckPacket) -> None:
+        """The broker has let us in. At once, not when the greeting goes on: what waited in the session comes in the same breath,
+        and belongs to this connection."""
+        self.generation += 1
+        line.generation, line.window = self.generation, answer.receive_max
+        self._line, self._in_flight = line, 0
+        self.connected, self.connected_at_ns = True, self._clock.machine_ns()
+        metrics.CONNECTED.set(1)
+        metrics.CONNECTS.labels("present" if answer.session_present else "new").inc()
+        log.info("broker_connected", session_present=answer.session_present, generation=self.generation)
 
     @property
     def machine_ns(self) -> int:
@@ -326,6 +329,8 @@ class _Line(asyncio.Protocol):
                 self._owner.reply_taken()
             case mqtt5.ConnAckPacket():
                 if not self.greeted.done():
+                    if packet.reason_code == mqtt5.ConnAckReasonCode.SUCCESS:
+                        self._owner.welcomed(self, packet)
                     self.greeted.set_result(packet)
             case mqtt5.SubAckPacket():
                 if not self.subscribed.done():

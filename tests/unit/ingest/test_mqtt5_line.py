@@ -103,6 +103,32 @@ def test_a_batch_is_acknowledged_in_order_and_an_older_connections_messages_are_
     connected(test)
 
 
+def test_what_comes_in_one_breath_with_the_greeting_is_of_this_connection_and_acknowledged() -> None:
+    async def test(source: Mqtt5Input, line: _Line, wire: Wire) -> None:
+        again = _Line(source)
+        again.connection_made(wire)
+        again.data_received(mqtt5.ConnAckPacket(session_present=True, receive_max=9).write() + publish(4) + publish(5))
+        messages = await taken(source)
+        assert [m.generation for m in messages] == [2, 2]
+        assert (source.generation, source.connected, again.window) == (2, True, 9)
+        source.acknowledge(messages)
+        assert [p.packet_id for p in wire.packets() if isinstance(p, mqtt5.PubAckPacket)] == [4, 5]
+
+    connected(test)
+
+
+def test_a_refused_login_is_no_connection() -> None:
+    def test(source: Mqtt5Input, line: _Line, wire: Wire) -> None:
+        source._lost(line)
+        again = _Line(source)
+        again.connection_made(wire)
+        refused = mqtt5.ConnAckPacket(reason_code=mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD)
+        again.data_received(refused.write())
+        assert (source.connected, source.generation) == (False, 1)
+
+    connected(test)
+
+
 def test_a_duplicate_and_a_retained_message_say_so() -> None:
     async def test(source: Mqtt5Input, line: _Line, wire: Wire) -> None:
         line.data_received(publish(1, duplicate=True))
