@@ -43,11 +43,9 @@ Note = Callable[[str, dict[str, Any]], Awaitable[None]]  # device, what is to be
 class _Session:
     """One connection. `devices`: those that it has shown a valid frame of."""
 
-    def __init__(self, line: int, codec: str, decoder: Decoder, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, line: int, codec: str, decoder: Decoder, writer: asyncio.StreamWriter, peer: str) -> None:
         self.line, self.codec, self.decoder, self.writer = line, codec, decoder, writer
-        peer = writer.get_extra_info("peername")
-        self.peer = str(peer[0]) if peer else ""
-        self.address = _address(self.peer)
+        self.peer, self.address = peer, _address(peer)
         self.devices: set[str] = set()
         self.refused = 0
 
@@ -141,8 +139,12 @@ class TcpInput:
 
     def _handler(self, codec: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            peer = writer.get_extra_info("peername")
+            if peer is None:  # gone before we looked
+                writer.close()
+                return
             self._lines += 1
-            session = _Session(self._lines, codec, DECODERS[codec](NOBODY), writer)
+            session = _Session(self._lines, codec, DECODERS[codec](NOBODY), writer, str(peer[0]))
             refusal = self._refusal(session)
             if refusal:
                 metrics.LINES_REFUSED.labels(codec, refusal).inc()
