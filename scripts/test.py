@@ -57,6 +57,7 @@ NEEDS = (
         programs=("chromium",),
         files=("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",),
     ),
+    Need("compiler", ("gcc", "libc6-dev"), programs=("gcc",), files=("/usr/include/stdio.h",)),
     Need("compose", ("docker-compose",), programs=("docker-compose",)),
     Need("root", root=True),
     Need("timescale", ("debootstrap",), files=(str(STACK),)),

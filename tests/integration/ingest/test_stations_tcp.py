@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from citybrain_testing.clocks import LEKIMA_US, RunningClock
+from citybrain_testing.forgetful_disk import ForgetfulDisk
 from citybrain_testing.logged import all_records, events_of, registry_of, rows_of
 from citybrain_testing.servers import free_port, private_mosquitto
 from citybrain_testing.stations import DialInStation, hj212_device, hj212_frame, local
@@ -290,8 +291,8 @@ def test_a_peer_that_is_no_station_is_not_kept(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.broker
-def test_every_answered_frame_is_in_the_log_after_kill_9_of_ingest(tmp_path: Path) -> None:
-    frames = 3_000
+def kill_ingest_thrice(tmp_path: Path, frames: int, disk: ForgetfulDisk | None = None) -> list[DialInStation]:
+    """Two stations that dial in to an ingest process which is killed three times; over, when each has had its answers or gave up."""
     port = free_port()
     with LogReader(tmp_path / "log") as reader:
         save_registry(reader, registry(), 0)
@@ -307,28 +308,64 @@ def test_every_answered_frame_is_in_the_log_after_kill_9_of_ingest(tmp_path: Pat
         }
         (tmp_path / "settings.json").write_text(json.dumps(document))
         command = [sys.executable, "-m", "citybrain_testing.ingest_until_killed", str(tmp_path / "settings.json")]
+        environment = disk.environment() if disk else None
         stations = [DialInStation(("127.0.0.1", port), f"MN{n}", frames) for n in (1, 2)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)
+
+        process = start()
         for station in stations:
             station.start()
-        with LogReader(tmp_path / "log") as reader:
-            for after_s in (0.3, 0.1, 0.2):
-                before, deadline = reader.head(), time.monotonic() + WAIT_S
-                while reader.head() == before and time.monotonic() < deadline:
-                    time.sleep(0.02)
-                time.sleep(after_s)
-                process.kill()
-                process.wait()
-                process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        for after_s in (0.3, 0.1, 0.2):
+            before, deadline = [len(station.answered) for station in stations], time.monotonic() + WAIT_S
+            while [len(station.answered) for station in stations] == before and time.monotonic() < deadline:
+                time.sleep(0.02)
+            time.sleep(after_s)
+            process.kill()
+            process.wait()
+            if disk:
+                disk.forget()
+            process = start()
         for station in stations:
             station.join(WAIT_S)
             station.stop.set()
         process.kill()
         process.wait()
-    rows = {(row["datastream"], row["phenomenon_us"], row["result"]) for row in rows_of(all_records(tmp_path / "log"))}
-    wanted = {(n, LEKIMA_US + i * 1_000_000, float(i)) for n in (1, 2) for i in range(frames)}
+        if disk:
+            disk.forget()
+    return stations
+
+
+def in_the_log(tmp_path: Path) -> dict[int, set[float]]:
+    found: dict[int, set[float]] = {1: set(), 2: set()}
+    for row in rows_of(all_records(tmp_path / "log")):
+        found[row["datastream"]].add(row["result"])
+    return found
+
+
+def test_every_answered_frame_is_in_the_log_after_kill_9_of_ingest(tmp_path: Path) -> None:
+    frames = 3_000
+    stations = kill_ingest_thrice(tmp_path, frames)
     assert [len(station.answered) for station in stations] == [frames, frames]
     assert all(station.dialled >= 3 for station in stations), "the kills were in the middle"
-    assert len(wanted) == 2 * frames
-    stored = {(n, result) for n, _, result in rows}
-    assert {(n, result) for n, _, result in wanted} <= stored
+    assert in_the_log(tmp_path) == {n: {float(i) for i in range(frames)} for n in (1, 2)}
+
+
+@pytest.mark.compiler
+def test_every_answered_frame_is_in_the_log_when_the_disk_forgets_what_was_not_fsynced(tmp_path: Path) -> None:
+    frames = 3_000
+    disk = ForgetfulDisk(tmp_path / "log", tmp_path)
+    stations = kill_ingest_thrice(tmp_path, frames, disk)
+    assert [len(station.answered) for station in stations] == [frames, frames]
+    assert all(station.dialled >= 3 for station in stations), "the kills were in the middle"
+    assert in_the_log(tmp_path) == {n: {float(i) for i in range(frames)} for n in (1, 2)}
+
+
+@pytest.mark.compiler
+def test_a_disk_that_lies_about_fsync_loses_answered_frames(tmp_path: Path) -> None:
+    """The control of the test above: were an answer sent without an fsync, it would be seen."""
+    disk = ForgetfulDisk(tmp_path / "log", tmp_path, lies=True)
+    stations = kill_ingest_thrice(tmp_path, 3_000, disk)
+    kept = in_the_log(tmp_path)
+    assert any(float(i) not in kept[n] for n, station in enumerate(stations, 1) for i in station.answered)
