@@ -83,12 +83,12 @@ def _measure(system: System, devices: int, rng: random.Random) -> dict[str, Any]
     result: dict[str, Any] = {
         "devices": devices,
         "load_average": os.getloadavg()[0],
-        "memory_mb_before": _memory_mb(system),
+        "memory_mb_before": memory_mb(system),
     }
     with contextlib.closing(system.login("admin")) as admin:
         pids = system.children()
         began, used = time.monotonic(), cpu_seconds(pids)
-        words, parts = _import(admin, documents(devices, rng))
+        words, parts = register(admin, documents(devices, rng))
         result["import_s"] = round(time.monotonic() - began, 1)
         result["import_cpu_s"] = difference(used, cpu_seconds(pids))
         result["import_part_ms"] = {"p50": _ms(statistics.median(parts)), "max": _ms(max(parts))}
@@ -103,7 +103,7 @@ def _measure(system: System, devices: int, rng: random.Random) -> dict[str, Any]
         result |= _revoke(system, admin, sample[0], words)
         result |= _pages(admin)
         result |= _hook(system, sample[1:], words)
-        result["memory_mb"] = _memory_mb(system)
+        result["memory_mb"] = memory_mb(system)
         result |= _restart(system, sample[1], words)
     limit_s = LIMIT_IMPORT_S * devices / FULL
     result["ratio_import"] = round(result["accounts_written_s"] / limit_s, 3)
@@ -111,7 +111,8 @@ def _measure(system: System, devices: int, rng: random.Random) -> dict[str, Any]
     return result
 
 
-def _import(admin: httpx.Client, found: Iterator[dict[str, Any]]) -> tuple[dict[str, str], list[float]]:
+def register(admin: httpx.Client, found: Iterator[dict[str, Any]]) -> tuple[dict[str, str], list[float]]:
+    """Import them; their passwords and the seconds that each part took."""
     words: dict[str, str] = {}
     parts: list[float] = []
     listed = list(found)
@@ -249,7 +250,8 @@ def _first(system: System, device_id: str, words: dict[str, str], wanted: Callab
     return wait_for("the broker's answer", look, 60.0, every_s=0.02)
 
 
-def _memory_mb(system: System) -> dict[str, int]:
+def memory_mb(system: System) -> dict[str, int]:
+    """Resident megabytes of each child; PostgreSQL is its first process alone."""
     found = {}
     for name, pid in system.children().items():
         text = Path(f"/proc/{pid}/status").read_text()

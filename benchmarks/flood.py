@@ -3,7 +3,7 @@
     python -m benchmarks.flood SETTINGS.json      {host, port, tenant, shape, senders: [[user, password, [devices]]], rate, seconds}
 
 Shape *gateways*: each sender speaks for its devices (`up/gw/telemetry`, one device a message); *direct*: each device for itself.
-Every message has three values and a stamp of the moment at which it was written. A sender keeps at most WINDOW messages
+With `wait` it begins at a line on its input, and ends at the line `end`. Every message has three values and a stamp of the moment at which it was written. A sender keeps at most WINDOW messages
 unacknowledged. The last line is JSON: sent, acked, seconds, slow (share of ticks that came late).
 """
 
@@ -16,6 +16,7 @@ import selectors
 import socket
 import struct
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -51,20 +52,28 @@ def main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text())
     rng = random.Random(settings.get("seed", 1))
     senders = [_connect(settings, sender, rng) for sender in settings["senders"]]
+    ended = threading.Event()
     print("connected", flush=True)
     if settings.get("wait"):
         sys.stdin.readline()
-    print(json.dumps(run(senders, settings["rate"], settings["seconds"])))
+        threading.Thread(target=_listen, args=(ended,), daemon=True).start()
+    print(json.dumps(run(senders, settings["rate"], settings["seconds"], ended)))
 
 
-def run(senders: list[Sender], rate: float, seconds: float) -> dict[str, Any]:
-    """Send at `rate` messages a second over all senders in turn."""
+def _listen(ended: threading.Event) -> None:
+    for line in sys.stdin:  # an end of the input is not the word
+        if line.strip() == "end":
+            ended.set()
+
+
+def run(senders: list[Sender], rate: float, seconds: float, ended: threading.Event) -> dict[str, Any]:
+    """Send at `rate` messages a second over all senders in turn, for `seconds` or until `ended`."""
     selector = selectors.DefaultSelector()
     for sender in senders:
         selector.register(sender.line, selectors.EVENT_READ, sender)
     began = time.monotonic()
     sent = turn = late = ticks = 0
-    while (now := time.monotonic()) < began + seconds:
+    while (now := time.monotonic()) < began + seconds and not ended.is_set():
         due = min(int((now - began) * rate) - sent, AT_ONCE)
         stamp = b"%d" % (time.time_ns() // 1_000_000)
         blocked = 0

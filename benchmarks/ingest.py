@@ -177,6 +177,13 @@ class Flood:
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
 
+    def end(self) -> dict[str, Any]:
+        """As `wait`, but send nothing more."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("end\n")
+        self._process.stdin.flush()
+        return self.wait()
+
     def wait(self) -> dict[str, Any]:
         """What it sent and what was acknowledged."""
         out, _ = self._process.communicate()

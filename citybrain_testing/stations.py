@@ -6,9 +6,10 @@ import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from citybrain_testing.clocks import LEKIMA_US
+from devices.codecs import sl651
 from devices.codecs.hj212 import Frame, Hj212Decoder, encode
 from devices.codecs.station import Report, Said
 from devices.models import load_models
@@ -16,6 +17,7 @@ from devices.registry import Device
 from devices.stations import sealed
 
 PASSWORD = "123456"  # noqa: S105 - of stations that do not exist
+SL651_PASSWORD = "03E8"  # noqa: S105
 WINDOW = 20  # frames under way at once
 
 
@@ -47,44 +49,146 @@ def hj212_frame(cp: str, *, mn: str, cn: str = "2011", pw: str = PASSWORD, flag:
     return encode(Frame(qn=qn, st="39", cn=cn, pw=pw, mn=mn, flag=flag, cp=cp, **fields))
 
 
-class DialInStation(threading.Thread):
-    """Sends `frames` readings, one for each second, and repeats each until it was answered (9014): what a data logger does."""
+class Dialect(Protocol):
+    """What a station of a test says and understands; readings are numbered from 0."""
 
-    def __init__(self, address: tuple[str, int], mn: str, frames: int, *, timeout_s: float = 2.0) -> None:
-        super().__init__(name=mn)
-        self._address, self._mn, self._timeout_s = address, mn, timeout_s
+    def time_us(self, number: int) -> int:
+        """The phenomenon time of a reading."""
+        ...
+
+    def frame(self, number: int) -> bytes: ...
+
+    def begin(self) -> None:
+        """A new connection."""
+        ...
+
+    def answered(self, data: bytes) -> list[int]:
+        """The numbers that these bytes of the centre answer."""
+        ...
+
+
+class Hj212Dialect:
+    """Second data (2011) with a number a second from `begin_us` on; the QN is the number, 9014 echoes it."""
+
+    def __init__(self, mn: str, begin_us: int = LEKIMA_US) -> None:
+        self._mn, self._begin_us = mn, begin_us
+        self.begin()
+
+    def begin(self) -> None:
+        self._decoder = Hj212Decoder()
+
+    def time_us(self, number: int) -> int:
+        return self._begin_us + number * 1_000_000
+
+    def frame(self, number: int) -> bytes:
+        at = datetime.fromtimestamp(self.time_us(number) / 1e6, UTC) + timedelta(hours=8)
+        cp = f"DataTime={at.strftime('%Y%m%d%H%M%S')};a34004-Rtd={number}"
+        return hj212_frame(cp, mn=self._mn, qn=f"{number:017d}")
+
+    def answered(self, data: bytes) -> list[int]:
+        return [
+            int(piece.raw.split(b"QN=", 1)[1].split(b";", 1)[0][:17])
+            for piece in self._decoder.feed(data)
+            if isinstance(piece, Report) and piece.said is Said.ANSWER and b"CN=9014" in piece.raw
+        ]
+
+
+class Sl651Dialect:
+    """Added reports (33) of the stage with a number a minute from `begin_us` on; the serial is the number, the answer echoes it."""
+
+    def __init__(self, station: str, begin_us: int, *, password: str = SL651_PASSWORD) -> None:
+        self._station, self._begin_us, self._password = station, begin_us // 60_000_000 * 60_000_000, password
+        self.begin()
+
+    def begin(self) -> None:
+        self._buffer = b""
+
+    def time_us(self, number: int) -> int:
+        return self._begin_us + number * 60_000_000
+
+    def frame(self, number: int) -> bytes:
+        at_us = self.time_us(number)
+        body = number.to_bytes(2) + sl651.bcd_time(at_us, seconds=True)
+        body += (
+            b"\xf1\xf1" + bytes.fromhex(self._station) + b"\x48" + b"\xf0\xf0" + sl651.bcd_time(at_us, seconds=False)
+        )
+        body += sl651.element("39", 1 + number / 1000, digits=7, decimals=3)
+        return sl651.encode(
+            sl651.Frame(
+                up=True,
+                centre=1,
+                station=self._station,
+                password=self._password,
+                function=0x33,
+                body=body,
+                end=sl651.ETX,
+            )
+        )
+
+    def answered(self, data: bytes) -> list[int]:
+        self._buffer += data
+        numbers = []
+        while len(self._buffer) >= sl651.HEAD:
+            try:
+                frame = sl651.open_frame(self._buffer)
+            except sl651.WrongFrame:
+                break  # its end is still to come
+            self._buffer = self._buffer[frame.size :]
+            if frame.end == sl651.EOT and frame.function == 0x33:
+                numbers.append(int.from_bytes(frame.body[:2]))
+        return numbers
+
+
+class DialInStation(threading.Thread):
+    """Sends `frames` readings and repeats each until it was answered, over as many connections as it takes: a data logger.
+
+    `pace_s`: the seconds between two readings; 0: all are there at once.
+    """
+
+    def __init__(
+        self, address: tuple[str, int], dialect: Dialect, frames: int, *, pace_s: float = 0.0, timeout_s: float = 2.0
+    ) -> None:
+        super().__init__(name="station")
+        self._address, self.dialect, self._timeout_s = address, dialect, timeout_s
         self._waiting = list(range(frames))
+        self._pace_s, self._began_s = pace_s, time.monotonic()
+        self.shown: set[int] = set()  # sent at least once
         self.answered: set[int] = set()
         self.dialled = 0
         self.stop = threading.Event()
 
     def run(self) -> None:
+        self._began_s = time.monotonic()
         while self._waiting and not self.stop.is_set():
             try:
                 with socket.create_connection(self._address, timeout=self._timeout_s) as line:
                     self.dialled += 1
+                    self.dialect.begin()
                     self._talk(line)
             except OSError:
                 time.sleep(0.05)
 
     def _talk(self, line: socket.socket) -> None:
-        decoder = Hj212Decoder()
         while self._waiting and not self.stop.is_set():
-            window = self._waiting[:WINDOW]
-            line.sendall(b"".join(self._frame(number) for number in window))
+            window = self._due()
+            if not window:
+                time.sleep(0.05)
+                continue
+            self.shown.update(window)
+            line.sendall(b"".join(self.dialect.frame(number) for number in window))
             open_frames = set(window)
             while open_frames:
                 data = line.recv(4096)
                 if not data:
                     return
-                for piece in decoder.feed(data):
-                    if isinstance(piece, Report) and piece.said is Said.ANSWER and b"CN=9014" in piece.raw:
-                        number = int(piece.raw.split(b"QN=", 1)[1].split(b";", 1)[0][:17])
-                        open_frames.discard(number)
-                        self.answered.add(number)
-                        if number in self._waiting:
-                            self._waiting.remove(number)
+                for number in self.dialect.answered(data):
+                    open_frames.discard(number)
+                    self.answered.add(number)
+                    if number in self._waiting:
+                        self._waiting.remove(number)
 
-    def _frame(self, number: int) -> bytes:
-        cp = f"DataTime={local(number)};a34004-Rtd={number}"
-        return hj212_frame(cp, mn=self._mn, qn=f"{number:017d}")
+    def _due(self) -> list[int]:
+        if not self._pace_s:
+            return self._waiting[:WINDOW]
+        so_far = (time.monotonic() - self._began_s) / self._pace_s
+        return [number for number in self._waiting[:WINDOW] if number <= so_far]

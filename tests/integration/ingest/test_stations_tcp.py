@@ -20,7 +20,7 @@ from citybrain_testing.clocks import LEKIMA_US, RunningClock
 from citybrain_testing.forgetful_disk import ForgetfulDisk
 from citybrain_testing.logged import all_records, events_of, registry_of, rows_of
 from citybrain_testing.servers import free_port, private_mosquitto
-from citybrain_testing.stations import DialInStation, hj212_device, hj212_frame, local
+from citybrain_testing.stations import DialInStation, Hj212Dialect, hj212_device, hj212_frame, local
 from devices.models import load_models
 from devices.registry import Datastream, Registry
 from devices.stations import StationIndex
@@ -309,7 +309,7 @@ def kill_ingest_thrice(tmp_path: Path, frames: int, disk: ForgetfulDisk | None =
         (tmp_path / "settings.json").write_text(json.dumps(document))
         command = [sys.executable, "-m", "citybrain_testing.ingest_until_killed", str(tmp_path / "settings.json")]
         environment = disk.environment() if disk else None
-        stations = [DialInStation(("127.0.0.1", port), f"MN{n}", frames) for n in (1, 2)]
+        stations = [DialInStation(("127.0.0.1", port), Hj212Dialect(f"MN{n}"), frames) for n in (1, 2)]
 
         def start() -> subprocess.Popen[bytes]:
             return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)
