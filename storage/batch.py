@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from storage import packing
 from storage.times import opt_time, to_time
-from stream.records import EventBody, Record, RecordKind, ResumeBody, Source, as_batch, as_event, as_resume
+from stream.records import EventBody, Quality, Record, RecordKind, ResumeBody, Source, as_batch, as_event, as_resume
 
 WEEK_US = 7 * 86_400 * 1_000_000
 AHEAD_US = 86_400 * 1_000_000  # contract.md section 1: phenomenon times more than a day ahead are outliers
@@ -29,11 +29,21 @@ Params = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Direct:
+    """The same rows for the short way: straight into the table, and what they add to each series reckoned here."""
+
+    observations: bytes
+    newest: bytes
+    counts: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """Observations ready for COPY. `weeks` are the starts (us) of the partitions that they need."""
 
     count: int
-    copy: bytes
+    incoming: Callable[[], bytes]  # packed when it is asked for: most batches go the short way
+    direct: Direct | None  # None: rows of wrong clocks or outliers among them, which only the database can place
     outliers: int
     clock_faults: int
     from_us: int  # bounds of the phenomenon times that are not outliers
@@ -83,38 +93,81 @@ def _rows(records: Sequence[Record], retention_us: int) -> Rows | None:
     device, device_null = _nullable(table, "device_us")
     result, result_null = _nullable(table, "result")
     seq, seq_null = _nullable(table, "seq")
+    quality = _numpy(table, "quality").astype(np.int16)
     outlier = (phenomenon < at_us - retention_us) | (phenomenon > at_us + AHEAD_US)
     clock_fault = ((source & Source.CLOCK_FAULT) != 0) & ~device_null
     effective = np.minimum(phenomenon, receive)
     ahead_of_receipt = ((source & Source.BACKFILL) != 0) & (phenomenon > receive)
     newest = _newest(datastream, effective, ~outlier & ~ahead_of_receipt)
-    text = table.column("text")
+    texts = table.column("text")
+    text = None if texts.null_count == table.num_rows else texts.to_pylist()
+    device_time = packing.timestamptz(device, device_null)
+    value, number = packing.float8(result, result_null), packing.int8(seq, seq_null)
+    incoming = [
+        packing.int4(np.arange(table.num_rows)),
+        packing.int4(datastream),
+        packing.timestamptz(phenomenon),
+        packing.timestamptz(receive),
+        packing.timestamptz(effective),
+        packing.int2(quality),
+        packing.int4(source),
+        packing.boolean(newest),
+        packing.boolean(outlier),
+        packing.boolean(clock_fault),
+        device_time,
+        value,
+        number,
+    ]
+    direct = None
+    if not outlier.any() and not clock_fault.any():
+        observed = [*incoming[1:4], device_time, value, packing.int2(quality), packing.int4(source), number]
+        stamp = np.where(device_null, phenomenon, device)
+        direct = Direct(
+            observations=packing.pack(observed, text),
+            newest=packing.pack(incoming, text, rows=np.flatnonzero(newest)),
+            counts=_counts(datastream, quality, source, receive, stamp - receive, newest),
+        )
     inside = phenomenon[~outlier]
     return Rows(
         count=table.num_rows,
-        copy=packing.pack(
-            [
-                packing.int4(np.arange(table.num_rows)),
-                packing.int4(datastream),
-                packing.timestamptz(phenomenon),
-                packing.timestamptz(receive),
-                packing.timestamptz(effective),
-                packing.int2(_numpy(table, "quality").astype(np.int16)),
-                packing.int4(source),
-                packing.boolean(newest),
-                packing.boolean(outlier),
-                packing.boolean(clock_fault),
-                packing.timestamptz(device, device_null),
-                packing.float8(result, result_null),
-                packing.int8(seq, seq_null),
-            ],
-            None if text.null_count == table.num_rows else text.to_pylist(),
-        ),
+        incoming=lambda: packing.pack(incoming, text),
+        direct=direct,
         outliers=int(outlier.sum()),
         clock_faults=int(clock_fault.sum()),
         from_us=int(inside.min()) if len(inside) else 0,
         to_us=int(inside.max()) if len(inside) else 0,
         weeks=frozenset((np.unique(inside // WEEK_US) * WEEK_US).tolist()),
+    )
+
+
+def _counts(
+    datastream: npt.NDArray[Any],
+    quality: npt.NDArray[Any],
+    source: npt.NDArray[Any],
+    receive: npt.NDArray[Any],
+    offset: npt.NDArray[Any],
+    newest: npt.NDArray[np.bool_],
+) -> bytes:
+    """What arrived per series: the same reckoning as the statement `count_received`, of rows without a wrong clock."""
+    series, inverse = np.unique(datastream, return_inverse=True)
+    last = np.full(len(series), np.iinfo(np.int64).min)
+    np.maximum.at(last, inverse, receive)
+    told = np.flatnonzero(newest & ((source & Source.LIVE) != 0))  # at most one row of a series
+    offsets, silent = np.zeros(len(series), dtype=np.int64), np.ones(len(series), dtype=np.bool_)
+    offsets[inverse[told]], silent[inverse[told]] = offset[told], False
+
+    def count(which: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.bincount(inverse[which], minlength=len(series))
+
+    return packing.pack_fixed(
+        [
+            packing.int4(series),
+            packing.int8(count(np.ones(len(datastream), dtype=np.bool_))),
+            packing.int8(count(quality > Quality.NOT_EVALUATED)),
+            packing.int8(count((source & Source.BACKFILL) != 0)),
+            packing.timestamptz(last),
+            packing.int8(offsets, silent),
+        ]
     )
 
 

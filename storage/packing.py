@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -58,18 +58,23 @@ def timestamptz(us: Array, null: npt.NDArray[np.bool_] | None = None) -> Column:
     return Column(values=np.clip(us, MIN_US, MAX_US) - _POSTGRES_EPOCH_US, form=">i8", null=null)
 
 
-def pack(columns: Sequence[Column], text: Sequence[str | None] | None = None) -> bytes:
+def pack(
+    columns: Sequence[Column],
+    text: Sequence[str | None] | None = None,
+    *,
+    rows: npt.NDArray[np.intp] | None = None,
+) -> bytes:
     """Rows in COPY's binary form without header and trailer. Every row ends with a text field, null where `text` is None.
 
-    U+0000, which PostgreSQL's text cannot hold, becomes U+FFFD.
+    `rows`: the indexes of those that are wanted; None: all. U+0000, which PostgreSQL's text cannot hold, becomes U+FFFD.
     """
-    rows = len(columns[0].values)
+    wanted = np.arange(len(columns[0].values)) if rows is None else rows
     if text is None:
-        return _fixed(columns, np.arange(rows), null_tail=True)[0]
-    has_text = np.fromiter((value is not None for value in text), dtype=np.bool_, count=rows)
-    plain, _ = _fixed(columns, np.flatnonzero(~has_text), null_tail=True)
-    worded = np.flatnonzero(has_text)
-    flat, ends = _fixed(columns, worded, null_tail=False)
+        return _fixed(columns, wanted, tail="null")[0]
+    has_text = np.fromiter((text[row] is not None for row in wanted), dtype=np.bool_, count=len(wanted))
+    plain, _ = _fixed(columns, wanted[~has_text], tail="null")
+    worded = wanted[has_text]
+    flat, ends = _fixed(columns, worded, tail="text")
     parts = [plain]
     start = 0
     for row, end in zip(worded.tolist(), ends.tolist(), strict=True):
@@ -79,17 +84,25 @@ def pack(columns: Sequence[Column], text: Sequence[str | None] | None = None) ->
     return b"".join(parts)
 
 
-def _fixed(columns: Sequence[Column], rows: npt.NDArray[np.intp], *, null_tail: bool) -> tuple[bytes, Array]:
-    """The fixed-width fields of `rows` and the offset at which each row ends; `null_tail` closes each with a null."""
+def pack_fixed(columns: Sequence[Column]) -> bytes:
+    """All rows without a text field at their end."""
+    return _fixed(columns, np.arange(len(columns[0].values)), tail="none")[0]
+
+
+def _fixed(
+    columns: Sequence[Column], rows: npt.NDArray[np.intp], *, tail: Literal["null", "text", "none"]
+) -> tuple[bytes, Array]:
+    """The fixed-width fields of `rows` and the offset at which each row ends. A tail of "null" is written, one of "text" is
+    counted and left to the caller."""
     layout: list[tuple[str, str]] = [("fields", ">i2")]
     for index, column in enumerate(columns):
         layout += [(f"length{index}", ">i4"), (f"value{index}", column.form)]
-    if null_tail:
+    if tail == "null":
         layout.append(("tail", ">i4"))
     form = np.dtype(layout)
     table = np.empty(len(rows), dtype=form)
-    table["fields"] = len(columns) + 1
-    if null_tail:
+    table["fields"] = len(columns) + (tail != "none")
+    if tail == "null":
         table["tail"] = -1
     keep: Array | None = None
     for index, column in enumerate(columns):

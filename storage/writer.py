@@ -20,7 +20,7 @@ import structlog
 
 from devices.clock import Clock
 from storage import metrics, packing
-from storage.batch import Effects, Rows, clean, effects_of, to_json
+from storage.batch import Direct, Effects, Rows, clean, effects_of, to_json
 from storage.database import Connection, Database
 from storage.errors import CursorAhead, DatabaseUnavailable
 from storage.statements import load
@@ -34,6 +34,7 @@ WAIT_TIMEOUT_S = 1.0  # how long one wait for new records lasts; then metrics ar
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
 IDLE_COMMIT_S = 1.0  # ticks alone move the durable cursor no more often than this
+LONG_WAY_BATCHES = 8  # after a repeated key; each try that fails costs a copy
 RAW_MAX_BYTES = 65_536  # of a record that the database refused, kept in the dead letters (contract.md section 3)
 
 _SQL = load("writer")
@@ -90,6 +91,7 @@ class StoreService:
         self._at_us = 0  # append time of the record at _position
         self._trimmable = -1
         self._saved_ns = 0
+        self._long_way = 0  # batches that do not try the short way
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-log")  # SQLite stays on one thread
 
     @property
@@ -177,7 +179,7 @@ class StoreService:
             await self._claim(conn)
             if effects.rows is not None:
                 made = await self._ensure(conn, effects.rows)
-                counts = await _write_rows(conn, effects.rows)
+                counts = await self._write(conn, effects.rows)
             for statement, params in effects.by_statement.items():
                 await conn.cursor().executemany(_SQL[statement], params)
             await conn.execute(_SQL["advance_cursor"], self._cursor_params(last.position, last.at_us))
@@ -192,6 +194,22 @@ class StoreService:
         for statement, params in effects.by_statement.items():
             metrics.EVENTS.labels(statement).inc(len(params))
         await self._let_trim()
+
+    async def _write(self, conn: Connection, rows: Rows) -> dict[str, int]:
+        """The short way where it goes, else the long one; what became of the rows, by outcome."""
+        if rows.direct is None or self._long_way > 0:
+            self._long_way -= rows.direct is not None
+            return await _write_rows(conn, rows)
+        try:
+            async with conn.transaction():
+                await _copy(conn, "copy_observations", rows.direct.observations)
+        except psycopg.errors.UniqueViolation:
+            self._long_way = (
+                LONG_WAY_BATCHES  # where one key repeats others will: a replay, or a device that sends again
+            )
+            return await _write_rows(conn, rows)
+        await _count(conn, rows.direct)
+        return {"stored": rows.count, "outlier": 0, "conflict": 0, "duplicate": 0}
 
     async def _claim(self, conn: Connection) -> None:
         """Lock the cursor row. Raises _CursorMoved when it is not where we left it: a commit whose answer was lost,
@@ -273,13 +291,27 @@ class StoreService:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
+async def _copy(conn: Connection, statement: str, packed: bytes) -> None:
+    async with conn.cursor().copy(_SQL[statement]) as copy:
+        await copy.write(packing.HEADER)
+        await copy.write(packed)
+        await copy.write(packing.TRAILER)
+
+
+async def _count(conn: Connection, direct: Direct) -> None:
+    """Latest values and counters of rows that went straight into the table."""
+    await conn.execute(_SQL["make_incoming"])
+    await _copy(conn, "copy_incoming", direct.newest)
+    await conn.execute(_SQL["upsert_latest"])
+    await conn.execute(_SQL["make_counted"])
+    await _copy(conn, "copy_counted", direct.counts)
+    await conn.execute(_SQL["add_counted"])
+
+
 async def _write_rows(conn: Connection, rows: Rows) -> dict[str, int]:
     """Copy a batch in and spread it over the tables; what became of the rows, by outcome."""
     await conn.execute(_SQL["make_incoming"])
-    async with conn.cursor().copy(_SQL["copy_incoming"]) as copy:
-        await copy.write(packing.HEADER)
-        await copy.write(rows.copy)
-        await copy.write(packing.TRAILER)
+    await _copy(conn, "copy_incoming", rows.incoming())
     await conn.execute(_SQL["upsert_latest"])
     await conn.execute(_SQL["count_received"])
     conflicts = repeated = outliers = 0

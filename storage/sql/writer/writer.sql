@@ -19,6 +19,24 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
 -- copy_incoming: The batch in binary, packed by storage/packing.py in this very column order.
 COPY incoming FROM STDIN (FORMAT BINARY);
 
+-- make_counted: What a batch adds to each series, where the writer has reckoned it; empty again after each commit.
+CREATE TEMPORARY TABLE IF NOT EXISTS counted (
+    datastream        integer,
+    received          bigint,
+    flagged           bigint,
+    backfilled        bigint,
+    last_receive_time timestamptz,
+    clock_offset_us   bigint
+) ON COMMIT DELETE ROWS;
+
+-- copy_counted: In this very column order (storage/batch.py).
+COPY counted FROM STDIN (FORMAT BINARY);
+
+-- copy_observations: The short way of a batch without wrong clocks and outliers. A key that stands already ends it (unique
+-- violation), and the batch goes the long way through `incoming`.
+COPY observation (datastream, phenomenon_time, receive_time, device_time, result, quality, source, seq, result_text)
+FROM STDIN (FORMAT BINARY);
+
 -- lock_cursor: How far this reader's effects reach; locked, so that two writers of one cursor take turns.
 SELECT position FROM log_cursor WHERE name = %(name)s FOR UPDATE;
 
@@ -55,6 +73,16 @@ SELECT datastream, count(*), count(*) FILTER (WHERE quality > 2), count(*) FILTE
 ON CONFLICT ON CONSTRAINT datastream_stat_pkey DO UPDATE
    SET received = s.received + EXCLUDED.received, flagged = s.flagged + EXCLUDED.flagged,
        clock_fault = s.clock_fault + EXCLUDED.clock_fault, backfilled = s.backfilled + EXCLUDED.backfilled,
+       last_receive_time = greatest(s.last_receive_time, EXCLUDED.last_receive_time),
+       clock_offset_us = coalesce(EXCLUDED.clock_offset_us, s.clock_offset_us);
+
+-- add_counted: As `count_received`, of what was reckoned before.
+INSERT INTO datastream_stat AS s
+       (datastream, received, flagged, clock_fault, backfilled, last_receive_time, clock_offset_us)
+SELECT datastream, received, flagged, 0, backfilled, last_receive_time, clock_offset_us FROM counted ORDER BY datastream
+ON CONFLICT ON CONSTRAINT datastream_stat_pkey DO UPDATE
+   SET received = s.received + EXCLUDED.received, flagged = s.flagged + EXCLUDED.flagged,
+       backfilled = s.backfilled + EXCLUDED.backfilled,
        last_receive_time = greatest(s.last_receive_time, EXCLUDED.last_receive_time),
        clock_offset_us = coalesce(EXCLUDED.clock_offset_us, s.clock_offset_us);
 

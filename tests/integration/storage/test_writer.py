@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from citybrain_testing.storing import SECOND_US, T0_US, MemoryLog, StillClock, obs, told
@@ -63,6 +64,62 @@ def test_a_second_value_for_a_key_is_a_recorded_conflict_and_the_first_stays(in_
         history = HistoryStore(database)
         assert [row.result for row in await history.history(1, T0_US, T0_US + SECOND_US)] == [1.0]
         assert (await history.totals())["conflicts"] == 2
+
+    in_database(work)
+
+
+SAME = {
+    "observation": "phenomenon_time, receive_time, device_time, result, result_text, quality, source, seq",
+    "latest": "effective_time, phenomenon_time, receive_time, device_time, result, result_text, quality, source",
+    "datastream_stat": "received, flagged, clock_fault, backfilled, last_receive_time, clock_offset_us",
+    "observation_conflict": "phenomenon_time, receive_time, value",
+}
+
+
+def test_the_short_way_and_the_long_way_give_the_same_tables(in_database: Any) -> None:
+    """Streams 1 to 5 go straight into the table, 101 to 105 hold the same and go through `incoming`."""
+    rng = np.random.default_rng(20190809)
+    options = (Source.LIVE, Source.BACKFILL, Source.LIVE | Source.OVER_RANGE, Source(0))
+
+    def random_sample(second: int) -> dict[str, Any]:
+        late = int(rng.integers(-5, 60))
+        wild = rng.random() < 0.2
+        return sample(
+            int(rng.integers(1, 6)),
+            second,
+            float(rng.normal()),
+            receive_us=T0_US + (second + late) * SECOND_US,
+            device_us=T0_US + int(rng.integers(0, 99)) * SECOND_US if wild else None,
+            quality=int(rng.choice([1, 2, 3, 4])),
+            source=int(rng.choice([int(option) for option in options])),
+            seq=int(rng.integers(0, 1000)) if rng.random() < 0.5 else None,
+            text="水" if rng.random() < 0.1 else None,
+        )
+
+    async def work(database: Database) -> None:
+        short, long = MemoryLog(), MemoryLog()
+        seconds = iter(rng.permutation(400).tolist())
+        for frame in range(8):
+            rows = [random_sample(next(seconds)) for _ in range(40)]
+            if frame == 5:
+                rows.append(rows[0] | {"result": 99.0})  # a repeated key: even the short way goes the long one
+            short.append(obs(rows))
+            long.append(obs([row | {"datastream": row["datastream"] + 100} for row in rows]))
+        first = service(database, short, max_records=1)
+        await first.drain(8)
+        assert first._long_way > 0, "the short way was tried, and turned back at frame 5"
+        other = service(database, long, max_records=1, cursor="long")
+        other._long_way = 1_000
+        await other.drain(8)
+        async with database.transaction() as conn:
+            for table, columns in SAME.items():
+                query = f"SELECT datastream, {columns} FROM {table} ORDER BY 1, 2, 3, 4"  # noqa: S608
+                rows = await (await conn.execute(query)).fetchall()
+                ways: list[list[dict[str, Any]]] = [[], []]
+                for row in rows:
+                    ways[row["datastream"] > 100].append(row | {"datastream": row["datastream"] % 100})
+                assert ways[0] == ways[1], table
+                assert ways[0], table
 
     in_database(work)
 

@@ -45,7 +45,7 @@ def test_every_statement_is_explained_and_used(folder: str) -> None:
 
 
 def test_a_statement_that_is_not_there_is_named() -> None:
-    with pytest.raises(StatementMissing, match="no statement named 'nope'; known: advance_cursor"):
+    with pytest.raises(StatementMissing, match="no statement named 'nope'; known: add_counted, advance_cursor"):
         load("writer")["nope"]
 
 
