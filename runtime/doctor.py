@@ -21,6 +21,7 @@ from runtime.anchor_sinks import build_sinks
 from runtime.embedded import unprivileged
 from runtime.embedded.errors import EmbeddedError
 from runtime.embedded.mosquitto import MosquittoBroker
+from runtime.embedded.plugin import can_build
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.settings import Settings, WrongSetting
 from storage.database import Database
@@ -176,8 +177,9 @@ def broker(settings: Settings) -> Check:
         return make(Grade.WARNING, "amqtt：不保证送达，仅供演示", "amqtt: no delivery guarantee, for a demo only")
     return make(
         Grade.OK,
-        f"Mosquitto {program.version}，{program.executable}",
-        f"Mosquitto {program.version}, {program.executable}",
+        f"Mosquitto {program.version}，{program.executable}；被拒消息由{'插件' if can_build() else '调试日志'}得知",
+        f"Mosquitto {program.version}, {program.executable}; refusals told by "
+        + ("our plugin" if can_build() else "the debug log (faster with gcc, libmosquitto-dev, mosquitto-dev)"),
     )
 
 

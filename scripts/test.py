@@ -57,7 +57,12 @@ NEEDS = (
         programs=("chromium",),
         files=("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",),
     ),
-    Need("compiler", ("gcc", "libc6-dev"), programs=("gcc",), files=("/usr/include/stdio.h",)),
+    Need(
+        "compiler",
+        ("gcc", "libc6-dev", "libmosquitto-dev", "mosquitto-dev"),
+        programs=("gcc",),
+        files=("/usr/include/stdio.h", "/usr/include/mosquitto.h", "/usr/include/mosquitto_plugin.h"),
+    ),
     Need("compose", ("docker-compose",), programs=("docker-compose",)),
     Need("root", root=True),
     Need("timescale", ("debootstrap",), files=(str(STACK),)),

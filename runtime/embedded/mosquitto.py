@@ -19,7 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from devices.credentials import SERVICE_TOPICS, account_lines, acl_text, password_text
-from runtime.embedded import unprivileged
+from runtime.embedded import plugin, unprivileged
 from runtime.embedded.debian import PackagesUnavailable, unpack_packages
 from runtime.embedded.errors import NoServerFound, NotReady
 from runtime.embedded.settings import TlsFile, mosquitto_conf, tls_listener
@@ -68,9 +68,10 @@ class MosquittoBroker:
         tenant: str,
         tell_refusals: bool = True,
         tls_port: int = 0,
+        build_plugin: bool = True,
     ) -> None:
-        """`tell_refusals`: log each message, so that ingest, which keeps that log small, can count refused topics. `tls_port`:
-        a second listener for devices with a certificate; give it its files (`write_tls`) before it starts."""
+        """`tell_refusals`: have the log tell of refused topics, so that ingest can count them: by our plugin where it can be
+        built (and `build_plugin` holds), else by logging each message; ingest keeps that log small. `tls_port`: a second listener for devices with a certificate; give it its files (`write_tls`) before it starts."""
         self.tenant_dir = data_dir.resolve()
         self.data_dir = self.tenant_dir / "mosquitto"
         self.port = port
@@ -78,6 +79,7 @@ class MosquittoBroker:
         self.tenant = tenant
         self.tell_refusals = tell_refusals
         self.tls_port = tls_port
+        self.build_plugin = build_plugin
         self.password_file = self.data_dir / "password_file"
         self.acl_file = self.data_dir / "acl_file"
         self.conf_file = self.data_dir / "mosquitto.conf"
@@ -137,11 +139,17 @@ class MosquittoBroker:
             "acl_file": str(self.acl_file),
             "log_dest": f"file {self.log_file}",
         }
-        conf = mosquitto_conf(places, tell_refusals=self.tell_refusals)
+        conf = mosquitto_conf(places, tell_refusals=self.tell_refusals, plugin=self._plugin(), tenant=self.tenant)
         if self.tls_port:
             conf += tls_listener(f"{self.tls_port} {self.host}", str(self.data_dir))
         _replace(self.conf_file, conf)
         unprivileged.give(self.data_dir, inside=self.tenant_dir)
+
+    def _plugin(self) -> Path | None:
+        """What tells of refusals instead of the debug log; `amqtt` loads none."""
+        if not (self.tell_refusals and self.build_plugin and self.locate().keeps_promises):
+            return None
+        return plugin.tell_refusals(self.data_dir / "plugins")
 
     def write_credentials(
         self, accounts: Iterable[tuple[str, str]], *, services: Iterable[str] = tuple(SERVICE_TOPICS)

@@ -1,0 +1,46 @@
+"""The broker's plugin that tells of refusals, compiled where the machine can: a C compiler and Debian's `mosquitto-dev` and
+`libmosquitto-dev`.
+
+Without it the broker has to log every message (`log_type debug`), which costs it a third of its work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import structlog
+
+SOURCE = Path(__file__).with_name("tell_refusals.c")
+HEADERS = (Path("/usr/include/mosquitto_plugin.h"), Path("/usr/include/mosquitto.h"))
+COMPILE_TIMEOUT_S = 60.0
+
+log = structlog.get_logger()
+
+
+def can_build() -> bool:
+    """A compiler and the broker's headers are here."""
+    return all(header.exists() for header in HEADERS) and shutil.which("gcc") is not None
+
+
+def tell_refusals(folder: Path) -> Path | None:
+    """The compiled plugin in `folder`, made anew only when its source has changed; None where it cannot be made."""
+    if not can_build():
+        return None
+    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
+    library = folder / f"tell_refusals-{digest}.so"
+    if library.exists():
+        return library
+    folder.mkdir(parents=True, exist_ok=True)
+    made = library.with_suffix(".tmp")
+    command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(made), str(SOURCE)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        log.warning("broker_plugin_not_built", why=str(getattr(error, "stderr", "") or error))
+        return None
+    made.chmod(0o755)
+    made.replace(library)
+    return library
