@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.device_register import documents, memory_mb, register
-from benchmarks.ingest import Flood
+from benchmarks.load import Flood
 from benchmarks.processes import cpu_seconds, difference
 from citybrain_testing.system import System, wait_for
 

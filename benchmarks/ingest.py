@@ -32,13 +32,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import peers
+from benchmarks.load import Flood, named
 from benchmarks.processes import cpu_seconds, difference
 from citybrain_testing.servers import private_mosquitto
 from citybrain_testing.system import System
 from runtime.settings import load
 from storage.database import Database
 
-GATEWAYS, CHILDREN = 50, 100
 IMPORT_AT_ONCE = 500
 VALUES = 3
 POLL_S = 0.05
@@ -58,6 +59,8 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}", flush=True)
     drained = drain_limit(folder, shape, seed, min(seconds, 10.0))
     print(f"mosquitto_sub alone: {drained:.0f} msg/s", flush=True)
+    beside = peers.measure(folder, seed, 3.0 if quick else 30.0) if shape == "gateways" else {}
+    print(f"peers: {beside}", flush=True)
     system = System(folder / "data", args=("--demo", "--no-simulator", "--clock", "real"), answers_checked=False)
     try:
         system.start()
@@ -81,20 +84,13 @@ def main() -> None:
         "ratio_to_limit": round(full["msg_s"] / drained, 3),
         "p99_commit_ms": half["commit_age_ms"]["p99"],
         "half": half,
+        "peers": beside,
         "seed": seed,
         "quick": quick,
         "cores": os.cpu_count(),
         "seconds": round(time.monotonic() - began, 1),
     }
     print(json.dumps(result))
-
-
-def named(shape: str) -> list[tuple[str, list[str]]]:
-    """Connections and the devices that each speaks for."""
-    children = [[f"flood-{g:02d}-{n:03d}" for n in range(CHILDREN)] for g in range(GATEWAYS)]
-    if shape == "direct":
-        return [(name, [name]) for group in children for name in group]
-    return [(f"flood-gw-{g:02d}", group) for g, group in enumerate(children)]
 
 
 def drain_limit(folder: Path, shape: str, seed: int, seconds: float) -> float:
@@ -139,56 +135,6 @@ class Counted(threading.Thread):
             time.sleep(0.01)
         if self.lines < lines:
             raise RuntimeError(f"{self.lines} of {lines} messages were drained")
-
-
-class Flood:
-    """The load generator in a process of its own: connected at once, sending from `go` on."""
-
-    def __init__(
-        self,
-        folder: Path,
-        host: str,
-        port: int,
-        tenant: str,
-        senders: list[Any],
-        rate: float,
-        seconds: float,
-        seed: int,
-    ) -> None:
-        path = folder / "flood.json"
-        settings = {"host": host, "port": port, "tenant": tenant, "senders": senders, "rate": rate, "seconds": seconds}
-        path.write_text(json.dumps({**settings, "seed": seed, "wait": True}))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.flood", str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        if self._process.stdout.readline().strip() != "connected":
-            raise RuntimeError("the load generator did not connect")
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def go(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-
-    def end(self) -> dict[str, Any]:
-        """As `wait`, but send nothing more."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("end\n")
-        self._process.stdin.flush()
-        return self.wait()
-
-    def wait(self) -> dict[str, Any]:
-        """What it sent and what was acknowledged."""
-        out, _ = self._process.communicate()
-        result: dict[str, Any] = json.loads(out.splitlines()[-1])
-        return result
 
 
 def register(system: System, shape: str) -> list[list[Any]]:

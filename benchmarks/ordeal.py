@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.ingest import Flood
+from benchmarks.load import Flood
 from citybrain_testing.probing import Probe
 from citybrain_testing.servers import free_port
 from citybrain_testing.stations import PASSWORD, SL651_PASSWORD, DialInStation, Hj212Dialect, Sl651Dialect
