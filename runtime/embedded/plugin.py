@@ -7,6 +7,7 @@ Without it the broker has to log every message (`log_type debug`), which costs i
 from __future__ import annotations
 
 import hashlib
+import mmap
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,7 +33,7 @@ def tell_refusals(folder: Path) -> Path | None:
     digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
     library = folder / f"tell_refusals-{digest}.so"
     if library.exists():
-        return library
+        return library if _may_run(library) else None
     folder.mkdir(parents=True, exist_ok=True)
     made = library.with_suffix(".tmp")
     command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(made), str(SOURCE)]
@@ -43,4 +44,15 @@ def tell_refusals(folder: Path) -> Path | None:
         return None
     made.chmod(0o755)
     made.replace(library)
-    return library
+    return library if _may_run(library) else None
+
+
+def _may_run(library: Path) -> bool:
+    """Whether code from that folder may be executed: on a disk mounted `noexec` the broker would not start."""
+    try:
+        with library.open("rb") as file:
+            mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ | mmap.PROT_EXEC, flags=mmap.MAP_PRIVATE).close()
+    except PermissionError as error:
+        log.warning("broker_plugin_not_used", why=f"{library}: {error}; is its disk mounted noexec?")
+        return False
+    return True

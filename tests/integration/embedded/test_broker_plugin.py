@@ -105,3 +105,13 @@ def test_it_is_compiled_once(tmp_path: Path) -> None:
     assert plugin.tell_refusals(tmp_path) == first
     assert first.stat().st_mtime_ns == made
     assert [path.name for path in tmp_path.iterdir()] == [first.name]
+
+
+@pytest.mark.root
+def test_on_a_disk_that_forbids_execution_the_debug_log_stays(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec", "citybrain-noexec", str(tmp_path)], check=True)
+    try:
+        assert plugin.tell_refusals(tmp_path) is None
+        assert plugin.tell_refusals(tmp_path) is None, "when it lies there already, too"
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
