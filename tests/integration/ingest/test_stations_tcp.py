@@ -290,7 +290,6 @@ def test_a_peer_that_is_no_station_is_not_kept(tmp_path: Path, monkeypatch: pyte
     run(scenario)
 
 
-@pytest.mark.broker
 def kill_ingest_thrice(tmp_path: Path, frames: int, disk: ForgetfulDisk | None = None) -> list[DialInStation]:
     """Two stations that dial in to an ingest process which is killed three times; over, when each has had its answers or gave up."""
     port = free_port()
@@ -344,6 +343,7 @@ def in_the_log(tmp_path: Path) -> dict[int, set[float]]:
     return found
 
 
+@pytest.mark.broker
 def test_every_answered_frame_is_in_the_log_after_kill_9_of_ingest(tmp_path: Path) -> None:
     frames = 3_000
     stations = kill_ingest_thrice(tmp_path, frames)
@@ -353,6 +353,7 @@ def test_every_answered_frame_is_in_the_log_after_kill_9_of_ingest(tmp_path: Pat
 
 
 @pytest.mark.compiler
+@pytest.mark.broker
 def test_every_answered_frame_is_in_the_log_when_the_disk_forgets_what_was_not_fsynced(tmp_path: Path) -> None:
     frames = 3_000
     disk = ForgetfulDisk(tmp_path / "log", tmp_path)
@@ -363,6 +364,7 @@ def test_every_answered_frame_is_in_the_log_when_the_disk_forgets_what_was_not_f
 
 
 @pytest.mark.compiler
+@pytest.mark.broker
 def test_a_disk_that_lies_about_fsync_loses_answered_frames(tmp_path: Path) -> None:
     """The control of the test above: were an answer sent without an fsync, it would be seen."""
     disk = ForgetfulDisk(tmp_path / "log", tmp_path, lies=True)
