@@ -18,22 +18,29 @@ from typing import Any, Self
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
+from command_center.picture_devices import SCHEMA
+
 CONNECT_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 MAX_FRAME = 2**24
+ROW_ID, ROW_TIME = SCHEMA.index("id"), SCHEMA.index("t_us")
 
 _decode = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One event at one viewer, at the moment when its frame was parsed. `logged_us`: city time in the transition."""
+    """One event at one viewer, at the moment when its frame was parsed. `logged_us`: city time in the transition.
+
+    Where `obj/device` is followed, also each row of a device that came: of kind `row`, with the newest phenomenon time of its values.
+    """
 
     viewer: int
     kind: str
     device_id: str
     parsed_ns: int
     logged_us: int
+    rule_id: str = ""
 
 
 class Viewers:
@@ -62,7 +69,9 @@ class Viewers:
             raise RuntimeError("the viewers did not answer")
         rows, self.bytes = self._pipe.recv()
         self._process.join(STOP_TIMEOUT_S)
-        return [Seen(viewer=v, kind=k, device_id=d, parsed_ns=ns, logged_us=us) for v, k, d, ns, us in rows]
+        return [
+            Seen(viewer=v, kind=k, device_id=d, parsed_ns=ns, logged_us=us, rule_id=r) for v, k, d, ns, us, r in rows
+        ]
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +87,7 @@ def _main(pipe: Connection, base_url: str, token: str, count: int, channels: lis
 
 
 async def _view(pipe: Connection, base_url: str, token: str, count: int, channels: list[str]) -> None:
-    rows: list[tuple[int, str, str, int, int]] = []
+    rows: list[tuple[int, str, str, int, int, str]] = []
     size = [0]
     sockets = await asyncio.gather(*(_open(base_url, token, channels) for _ in range(count)))
     readers = [asyncio.create_task(_read(number, one, rows, size)) for number, one in enumerate(sockets)]
@@ -115,7 +124,7 @@ async def _open(base_url: str, token: str, channels: list[str]) -> ClientConnect
 
 
 async def _read(
-    number: int, socket: ClientConnection, rows: list[tuple[int, str, str, int, int]], size: list[int]
+    number: int, socket: ClientConnection, rows: list[tuple[int, str, str, int, int, str]], size: list[int]
 ) -> None:
     async for frame in socket:
         messages: list[dict[str, Any]] = _decode(frame)
@@ -124,7 +133,9 @@ async def _read(
         for message in messages:
             if message["type"] == "ping":
                 await socket.send('[{"type":"pong"}]')
+            elif message["type"] == "delta" and message["ch"] == "obj/device":
+                rows += [(number, "row", row[ROW_ID], parsed_ns, row[ROW_TIME], "") for row in message["up"]]
             elif message["type"] == "ev" and message["ch"] == "alarm":
                 data = message["data"]
                 device_id = data["device_ids"][0] if data["device_ids"] else ""
-                rows.append((number, message["kind"], device_id, parsed_ns, message["t"]))
+                rows.append((number, message["kind"], device_id, parsed_ns, message["t"], data["rule_id"]))

@@ -72,6 +72,9 @@ class DeviceClock(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     last_receive_us: int = 0
     believed_us: int = 0  # the newest stamp that was live and plausible
     synthetic_us: int = 0  # the last receive time that stood in for a stamp: the next one must differ
+    revealed: int = (
+        0  # samples of earlier calls, the last ones, that this call's have shown to be the beginning of a backlog
+    )
 
 
 FRESH = DeviceClock()
@@ -115,9 +118,10 @@ def judge(
 ) -> tuple[DeviceClock, list[Verdict]]:
     """Verdicts for samples of one device, in the order in which they came.
 
-    The samples are looked at together: the first two of a backlog are known as such when the third is among them.
+    The samples are looked at together: the first two of a backlog are known as such when the third is among them. Where it
+    comes in a later call, they have been judged as a wrong clock's by then, and `revealed` of the state says how many they are.
     """
-    runs = _runs(state, stamps, limits, situation)
+    runs, goes_on = _runs(state, stamps, limits, situation)
     verdicts: list[Verdict] = []
     for index, stamp in enumerate(stamps):
         verdict = _verdict(stamp, limits, situation, backlog=runs[index] >= BACKLOG_MIN)
@@ -126,7 +130,8 @@ def judge(
         elif verdict.source & Source.LIVE and verdict.phenomenon_us > state.believed_us:
             state = msgspec.structs.replace(state, believed_us=verdict.phenomenon_us)
         verdicts.append(verdict)
-    return _remember(state, stamps, runs), verdicts
+    revealed = state.run if goes_on and state.run < BACKLOG_MIN <= runs[0] else 0
+    return _remember(state, stamps, runs, revealed), verdicts
 
 
 def _verdict(stamp: Stamp, limits: ClockLimits, situation: Situation, *, backlog: bool) -> Verdict:
@@ -152,8 +157,11 @@ def _waited(ts_us: int, limits: ClockLimits, situation: Situation, age_us: int) 
     return ts_us >= situation.gap_from_us - limits.tolerance_us
 
 
-def _runs(state: DeviceClock, stamps: Sequence[Stamp], limits: ClockLimits, situation: Situation) -> list[int]:
-    """For each sample, how long the backlog run is that it belongs to (0: none), ends included."""
+def _runs(
+    state: DeviceClock, stamps: Sequence[Stamp], limits: ClockLimits, situation: Situation
+) -> tuple[list[int], bool]:
+    """For each sample, how long the backlog run is that it belongs to (0: none), ends included; whether the first goes on
+    with a run of earlier calls."""
     lengths: list[int] = []
     run, last_ts_us, last_receive_us = state.run, state.last_ts_us, state.last_receive_us
     for stamp in stamps:
@@ -166,10 +174,11 @@ def _runs(state: DeviceClock, stamps: Sequence[Stamp], limits: ClockLimits, situ
             run = 1
         lengths.append(run)
         last_ts_us, last_receive_us = stamp.ts_us, stamp.receive_us
+    goes_on = bool(lengths) and lengths[0] > 1
     for index in range(len(lengths) - 2, -1, -1):
         if 0 < lengths[index] < lengths[index + 1]:
             lengths[index] = lengths[index + 1]  # the third tells of the first two
-    return lengths
+    return lengths, goes_on
 
 
 def _could_be_backlog(stamp: Stamp, state: DeviceClock, limits: ClockLimits) -> bool:
@@ -180,11 +189,13 @@ def _could_be_backlog(stamp: Stamp, state: DeviceClock, limits: ClockLimits) -> 
     return stamp.ts_us > begins_us
 
 
-def _remember(state: DeviceClock, stamps: Sequence[Stamp], runs: Sequence[int]) -> DeviceClock:
+def _remember(state: DeviceClock, stamps: Sequence[Stamp], runs: Sequence[int], revealed: int) -> DeviceClock:
     if not stamps:
         return state
     last = stamps[-1]
-    return msgspec.structs.replace(state, run=runs[-1], last_ts_us=last.ts_us, last_receive_us=last.receive_us)
+    return msgspec.structs.replace(
+        state, run=runs[-1], last_ts_us=last.ts_us, last_receive_us=last.receive_us, revealed=revealed
+    )
 
 
 def _apart(verdict: Verdict, state: DeviceClock) -> tuple[Verdict, DeviceClock]:

@@ -25,6 +25,7 @@ from devices.topics import BadTopic, Channel, UpTopic
 from ingest import acks, metrics, values
 from ingest.acks import ClockSetLimit
 from ingest.clock_rule import (
+    BACKLOG_MIN,
     FRESH,
     RECONNECT_WINDOW_S,
     ClockLimits,
@@ -122,6 +123,9 @@ class Pipeline:
         self._clocks: dict[str, DeviceClock] = {}
         self._online: dict[str, bool] = {}
         self._reconnected_s: dict[str, float] = {}
+        self._doubted: dict[
+            str, list[_Reading | None]
+        ] = {}  # of a wrong clock, or the beginning of a backlog: the third tells
 
     def reconnected(self, device_id: str, machine_s: float) -> None:
         """A device has come back (its state said so, or its TCP session began): what it sends next may be a backlog."""
@@ -346,13 +350,37 @@ class Pipeline:
             Stamp(ts_us=r.sample.ts_us, receive_us=r.message.receive_us, backfill=r.sample.backfill) for r in readings
         ]
         device = readings[0].device
-        self._clocks[device_id], judged = judge(
-            self._clocks.get(device_id, FRESH), stamps, self._limits_of(device), self._situation(device, batch)
-        )
+        before = self._clocks.get(device_id, FRESH)
+        self._clocks[device_id], judged = judge(before, stamps, self._limits_of(device), self._situation(device, batch))
         for index, verdict in zip(indexes, judged, strict=True):
             verdicts[index] = verdict
+        doubted = self._doubted.pop(device_id, [])
+        self._tell_doubted(device_id, doubted[len(doubted) - before.run :], readings, judged, batch)
 
-    def _write(self, reading: _Reading, verdict: Verdict, batch: _Batch) -> None:
+    def _tell_doubted(
+        self,
+        device_id: str,
+        doubted: list[_Reading | None],
+        readings: list[_Reading],
+        judged: Sequence[Verdict],
+        batch: _Batch,
+    ) -> None:
+        """The first samples of a backlog that came message by message have counted at their arrival, as a wrong clock's do.
+        Once the third shows what they are, history gets them at their own times too. `doubted`: of the run before this call."""
+        state = self._clocks[device_id]
+        for reading in doubted if state.revealed else ():
+            if reading is None or reading.sample.ts_us is None:
+                continue
+            late = reading.message.receive_us - reading.sample.ts_us > self._limits_of(reading.device).late_allowed_us
+            source = Source.BACKFILL | (Source.LATE if late else Source(0))
+            verdict = Verdict(phenomenon_us=reading.sample.ts_us, device_us=None, source=source)
+            self._write(reading, verdict, batch, again=True)
+        if 0 < state.run < BACKLOG_MIN:
+            now = [r if verdict.clock_fault else None for r, verdict in zip(readings, judged, strict=True)]
+            self._doubted[device_id] = (doubted + now)[-state.run :]
+
+    def _write(self, reading: _Reading, verdict: Verdict, batch: _Batch, *, again: bool = False) -> None:
+        """Rows, refusals, receipt and gap of a sample; `again`: its rows alone."""
         sample, message, device = reading.sample, reading.message, reading.device
         if sample.crc_alternative:
             verdict = msgspec.structs.replace(verdict, source=verdict.source | Source.CRC_ALTERNATIVE)
@@ -392,6 +420,8 @@ class Pipeline:
             self._count_flags(verdict.source | checked.source)
         if flagged and source != LIVE:
             self._count_flags(verdict.source, flagged)
+        if again:
+            return
         if wrong:
             self._refuse(message, device.device_id, wrong, "value", batch)
         if unknown:

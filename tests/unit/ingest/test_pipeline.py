@@ -202,6 +202,28 @@ def test_a_backlog_after_the_devices_reconnect_is_history() -> None:
     assert {row["source"] for row in rows(late)} == {Source.LIVE | Source.CLOCK_FAULT}
 
 
+def test_a_backlog_that_comes_one_by_one_is_told_again_at_its_own_times_and_answered_once() -> None:
+    made = pipeline()
+    send(message({"online": True}, "up/state"), to=made)
+    stamps = [NOW_MS - 3_600_000 + n * 60_000 for n in range(4)]
+    told = [send(message(reading(float(n), ts=ts, seq=n + 1)), to=made) for n, ts in enumerate(stamps)]
+    stored = [row for outcome in told for row in rows(outcome)]
+    at = [row["phenomenon_us"] // 1000 for row in stored if row["source"] & Source.BACKFILL]
+    assert sorted(at) == stamps
+    assert [row["result"] for row in stored if row["source"] & Source.CLOCK_FAULT] == [0.0, 1.0]
+    assert sorted(row["result"] for row in rows(told[2])) == [0.0, 1.0, 2.0]
+    assert all(len([r for r in outcome.replies if r.topic.endswith("down/ack")]) == 1 for outcome in told)
+
+
+def test_late_samples_before_the_backlog_began_are_not_told_with_it() -> None:
+    made = pipeline()
+    send(message({"online": True}, "up/state"), to=made)
+    minutes = [60, 59, 70, 69, 68]  # before now: after two the device begins anew, further back
+    told = [rows(send(message(reading(float(m), ts=NOW_MS - m * 60_000)), to=made)) for m in minutes]
+    history = [row["result"] for outcome in told for row in outcome if row["source"] & Source.BACKFILL]
+    assert sorted(history) == [68.0, 69.0, 70.0]
+
+
 def test_what_waited_while_we_were_away_is_history_and_no_wrong_clock() -> None:
     link = Link(machine_s=1.0, gap_from_us=NOW - 1_800_000_000)
     outcome = send(message(reading(ts=NOW_MS - 1_200_000)), link=link)
