@@ -7,7 +7,8 @@ connections.
 
 The load is offered at RATE; what is over the system's rate waits at the broker, so `msg_s` counts from the first publish to the
 last committed row. `p99_commit_ms` is the age of the newest committed observation as a client of the database sees it every
-50 ms, at half the sustained rate. Everything that was acknowledged must be there in the end: what is missing is an error.
+50 ms, at half the sustained rate. `p99_alarm_ms` is measured there too: of ALARMS gauges beside the load that cross a threshold once,
+from the socket write to the alarm at a viewer. Everything that was acknowledged must be there in the end: what is missing is an error.
 
     python -m benchmarks.ingest                 RATE=30000 for SECONDS=300
     QUICK=1 python -m benchmarks.ingest         a few seconds of each
@@ -35,9 +36,12 @@ from typing import Any
 from benchmarks import peers
 from benchmarks.load import Flood, named
 from benchmarks.processes import cpu_seconds, difference
+from benchmarks.viewers import Seen, Viewers
 from citybrain_testing.servers import private_mosquitto
 from citybrain_testing.system import System
 from runtime.settings import load
+from simulators.devices import Broker
+from simulators.load import LoadDevice, LoadGenerator, LoadReport, schedule
 from storage.database import Database
 
 IMPORT_AT_ONCE = 500
@@ -45,13 +49,16 @@ VALUES = 3
 POLL_S = 0.05
 PATIENCE_S = 900.0  # for the last row
 OURS = ("ingest", "store", "rules", "command")
+ALARMS = 200
+CROSSED = {"on": {"yellow": 3.0}, "off": {"yellow": 2.8}, "direction": "rise", "on_delay_s": 0, "source": "benchmark"}
+RULE = "flood.river-stage"
 QUIET = {"on": {"orange": 60.0}, "off": {"orange": 59.0}, "direction": "rise", "source": "benchmark"}
 
 
 def main() -> None:
     quick = bool(os.environ.get("QUICK"))
     rate = float(os.environ.get("RATE") or 30_000)
-    seconds = float(os.environ.get("SECONDS") or (5 if quick else 300))
+    seconds = float(os.environ.get("SECONDS") or (4 if quick else 300))
     shape = os.environ.get("SHAPE") or "gateways"
     seed = int(os.environ.get("SEED") or 4)
     folder = Path(tempfile.mkdtemp(prefix="cb-ingest-"))
@@ -59,18 +66,21 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}", flush=True)
     drained = drain_limit(folder, shape, seed, min(seconds, 10.0))
     print(f"mosquitto_sub alone: {drained:.0f} msg/s", flush=True)
-    beside = peers.measure(folder, seed, 3.0 if quick else 30.0) if shape == "gateways" else {}
+    beside = peers.measure(folder, seed, 2.0 if quick else 30.0) if shape == "gateways" else {}
     print(f"peers: {beside}", flush=True)
     system = System(folder / "data", args=("--demo", "--no-simulator", "--clock", "real"), answers_checked=False)
     try:
         system.start()
-        senders = register(system, shape)
+        senders, words = register(system, shape)
         print(
             f"{sum(len(s[2]) for s in senders)} devices registered after {time.monotonic() - began:.0f} s", flush=True
         )
         full = measure(system, folder, senders, shape, rate, seconds, seed)
         print(json.dumps(full), flush=True)
-        half = measure(system, folder, senders, shape, full["msg_s"] / 2, min(seconds, 30.0), seed + 1)
+        half_s = min(seconds, 60.0)
+        with Alarms(system, words, half_s + 3.0, seed) as alarms:
+            half = measure(system, folder, senders, shape, full["msg_s"] / 2, max(half_s, 8.0), seed + 1)
+        half |= {"alarms": alarms.figures()}
     except BaseException:
         print(system.logs(), file=sys.stderr)
         raise
@@ -83,6 +93,7 @@ def main() -> None:
         "drain_limit_msg_s": round(drained),
         "ratio_to_limit": round(full["msg_s"] / drained, 3),
         "p99_commit_ms": half["commit_age_ms"]["p99"],
+        "p99_alarm_ms": half["alarms"]["p99"],
         "half": half,
         "peers": beside,
         "seed": seed,
@@ -137,14 +148,17 @@ class Counted(threading.Thread):
             raise RuntimeError(f"{self.lines} of {lines} messages were drained")
 
 
-def register(system: System, shape: str) -> list[list[Any]]:
-    """The devices, imported through the HTTP door; the senders with their credentials."""
+def register(system: System, shape: str) -> tuple[list[list[Any]], dict[str, str]]:
+    """The devices, imported through the HTTP door; the senders with their credentials, and all credentials."""
     people = named(shape)
     documents: list[dict[str, Any]] = []
     for sender, devices in people:
         if devices != [sender]:
             documents.append(document(sender, "gateway-v1"))
         documents += [document(name, "water-gauge-v1", "" if devices == [sender] else sender) for name in devices]
+    documents += [
+        document(_alarm_name(n), "water-gauge-v1") | {"thresholds": {"stage_m": CROSSED}} for n in range(ALARMS)
+    ]
     words: dict[str, str] = {}
     with contextlib.closing(system.login("admin")) as admin:
         for first in range(0, len(documents), IMPORT_AT_ONCE):
@@ -153,7 +167,7 @@ def register(system: System, shape: str) -> list[list[Any]]:
             answer.raise_for_status()
             words |= answer.json()["credentials"]
     time.sleep(3.0)  # the broker reads new credentials within a second or two
-    return [[sender, words[sender], devices] for sender, devices in people]
+    return [[sender, words[sender], devices] for sender, devices in people], words
 
 
 def document(name: str, model: str, gateway: str = "") -> dict[str, Any]:
@@ -209,6 +223,69 @@ def measure(
         "cpu_s": cpu,
         "commit_age_ms": watch.ages(),
     }
+
+
+def _alarm_name(number: int) -> str:
+    return f"alarm-{number:03d}"
+
+
+class Alarms:
+    """Gauges beside the load, of which each crosses its threshold once, and a viewer. Use as a context, then ask `figures`."""
+
+    def __init__(self, system: System, words: dict[str, str], seconds: float, seed: int) -> None:
+        self._system, self._seconds, self._seed = system, seconds, seed
+        self._load = [
+            LoadDevice(device_id=name, password=words[name], property="stage_m", quiet=2.0, alarm=4.0)
+            for name in (_alarm_name(n) for n in range(ALARMS))
+        ]
+        self._report: LoadReport | None = None
+        self._seen: list[Seen] = []
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Alarms:
+        leader = self._stack.enter_context(contextlib.closing(self._system.login("leader1")))
+        token = leader.headers["Authorization"].removeprefix("Bearer ")
+        self._viewers = self._stack.enter_context(Viewers(self._system.base_url, token, count=1, channels=("alarm",)))
+        self._viewers.start()
+        self._sender = threading.Thread(target=lambda: asyncio.run(self._send()))
+        self._sender.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._sender.join()
+        time.sleep(3.0)  # for the last alarm
+        self._seen = self._viewers.stop()
+        self._stack.close()
+
+    async def _send(self) -> None:
+        ready = self._system.ready
+        broker = Broker(host=ready["broker_host"], port=ready["broker_port"])
+        generator = LoadGenerator(
+            broker=broker, tenant=ready["tenant"], devices=self._load, now_us=lambda: time.time_ns() // 1000
+        )
+        await generator.connect()
+        try:
+            self._report = await generator.run(schedule(ALARMS, ALARMS, self._seconds, ALARMS, 3.0, self._seed))
+        finally:
+            generator.close()
+
+    def figures(self) -> dict[str, Any]:
+        """p50, p99, maximum in ms from write to viewer. Raises RuntimeError where an alarm did not come, or came twice."""
+        assert self._report is not None
+        sent = self._report.alarm_sent_s
+        found = sorted(
+            event.parsed_ns / 1e6 - sent[event.device_id] * 1e3
+            for event in self._seen
+            if event.kind == "raised" and event.rule_id == RULE and event.device_id in sent
+        )
+        if not len(sent) == len(found) == ALARMS:
+            raise RuntimeError(f"{len(sent)} of {ALARMS} alarms were sent, {len(found)} seen")
+        return {
+            "count": ALARMS,
+            "p50": round(found[len(found) // 2], 1),
+            "p99": round(found[max(0, -(-99 * len(found) // 100) - 1)], 1),
+            "max": round(found[-1], 1),
+        }
 
 
 class Watch:

@@ -2,7 +2,8 @@
 
 Question: with load on MQTT, HJ 212 and SL 651, after `kill -9` at random of each process of ours, of the database and of the
 broker, after an outage of the database and a full disk: is every record that a device was told is safe in the database, once?
-See `benchmarks/ordeal.py` for what is promised when. That an fsync stands behind each answer is the business of
+See `benchmarks/ordeal.py` for what is promised when. `peers_lost`: what two other ways to write the same load into PostgreSQL lose
+when they and their database are killed (`benchmarks/peers.py`). That an fsync stands behind each answer is the business of
 `tests/integration/ingest/test_stations_tcp.py`, where a disk forgets what was not synced.
 
     python -m benchmarks.no_loss                KILLS=30, SEED=
@@ -22,6 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import peers
 from benchmarks.ordeal import Ordeal, Plan
 
 
@@ -41,11 +43,18 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}; {plan}", flush=True)
     try:
         toll = Ordeal(folder, plan, say=lambda text: print(text, flush=True)).run()
+        peers_lost = peers.losses(folder, seed, 1 if quick else 5)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     for line in toll.lost:
         print(f"lost: {line}")
-    result = {**toll.figures(), "seed": seed, "quick": quick, "seconds": round(time.monotonic() - began, 1)}
+    result = {
+        **toll.figures(),
+        "peers_lost": peers_lost,
+        "seed": seed,
+        "quick": quick,
+        "seconds": round(time.monotonic() - began, 1),
+    }
     print(json.dumps(result))
     sys.exit(1 if toll.lost or toll.duplicates or toll.valid_dead_lettered else 0)
 

@@ -272,15 +272,14 @@ def build_web() -> None:
     stamp.write_text(wanted.hexdigest())
 
 
-def web_modules(npm: list[str]) -> None:
+def web_modules(npm: list[str], folder: Path = REPOSITORY / "web", what: str = "what the pages are built with") -> None:
     """`npm ci`, when the lock file has changed."""
-    web = REPOSITORY / "web"
-    stamp = web / "node_modules" / ".citybrain-stamp"
-    wanted = digest([web / "package-lock.json"], extra=npm[0])
+    stamp = folder / "node_modules" / ".citybrain-stamp"
+    wanted = digest([folder / "package-lock.json"], extra=npm[0])
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    say("fetching what the pages are built with (npm ci)")
-    run_quietly([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], web, npm_environment(npm))
+    say(f"fetching {what} (npm ci)")
+    run_quietly([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], folder, npm_environment(npm))
     stamp.write_text(wanted)
 
 
@@ -336,6 +335,8 @@ def main() -> None:
         if given.env:
             lock = REPOSITORY / f"requirements-{given.env}.lock"
             environment(REPOSITORY / f".venv-{given.env}", [lock], link_project=given.env == "bench")
+            if given.env == "bench":
+                web_modules(node_command(), REPOSITORY / "benchmarks" / "peer_node_red", "Node-RED")
             return
         test_lock = REPOSITORY / "requirements-test.lock"
         tested = (REPOSITORY / ".venv" / ".citybrain-test").exists()
