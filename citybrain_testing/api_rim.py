@@ -471,6 +471,7 @@ def a_registry() -> Registry:
         name="一号水位站",
         lon=121.45,
         lat=28.68,
+        area="339900001",
         vendor="acme",
     )
     other = Device(
@@ -493,6 +494,12 @@ class FakeHistory:
     async def buckets(self, datastream: int, from_us: int, to_us: int, bucket_us: int) -> list[dict[str, Any]]:
         numbers = {"min": 1.0, "max": 1.0, "mean": 1.0, "last": 1.0, "good": 1.0}
         return [{"t_us": from_us, "count": 1, "last_text": None} | numbers]
+
+    async def area_buckets(
+        self, series: Sequence[int], from_us: int, to_us: int, bucket_us: int
+    ) -> list[dict[str, Any]]:
+        numbers = {"min": 1.0, "max": 1.0, "mean": 1.0, "good": 1.0}
+        return [{"t_us": from_us, "count": 1, "series": len(series)} | numbers]
 
     async def check(self, device_id: str) -> dict[str, Any]:
         counts = {"received": 3, "flagged": 1, "clock_fault": 0, "backfilled": 0, "conflicts": 0, "dead_lettered": 0}

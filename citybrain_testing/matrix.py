@@ -198,6 +198,12 @@ ROWS: Mapping[tuple[str, str], Row] = {
         params={"number": "1"},
         query=f"?from={CITY_US}&to={CITY_US + 1}",
     ),
+    ("GET", "/api/v1/areas/{area}/observations"): Row(
+        action=Action.READ_OBSERVATIONS,
+        place=Place.OBJECT,
+        params={"area": "3399"},
+        query=f"?property=stage_m&from={CITY_US}&to={CITY_US + 1}",
+    ),
     ("GET", "/api/v1/dead-letters"): Row(action=Action.READ_DEAD_LETTERS),
     # alarms
     ("GET", "/api/v1/alarms"): Row(action=Action.READ_ALARMS, place=Place.LIST),

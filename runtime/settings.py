@@ -52,6 +52,8 @@ class Settings:
     log_max_bytes: int = 20 * 1024**3
     log_keep_h: float = 48.0
     retention_days: float = 400.0
+    minute_days: float = 800.0  # statistics of minutes, of series that report more often
+    hour_days: float = 4000.0  # statistics of hours; those of days stay
     log_level: str = "info"
     dev_stack: str = ""
     metrics_token: str = ""

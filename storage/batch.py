@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from storage import packing
+from storage.rollups import HOUR_US, Touched
 from storage.times import opt_time, to_time
 from stream.records import EventBody, Quality, Record, RecordKind, ResumeBody, Source, as_batch, as_event, as_resume
 
@@ -44,6 +45,7 @@ class Rows:
     count: int
     incoming: Callable[[], bytes]  # packed when it is asked for: most batches go the short way
     direct: Direct | None  # None: rows of wrong clocks or outliers among them, which only the database can place
+    touched: Touched  # where history gets rows: hours whose statistics must be made anew
     outliers: int
     clock_faults: int
     from_us: int  # bounds of the phenomenon times that are not outliers
@@ -128,10 +130,12 @@ def _rows(records: Sequence[Record], retention_us: int) -> Rows | None:
             counts=_counts(datastream, quality, source, receive, stamp - receive, newest),
         )
     inside = phenomenon[~outlier]
+    touched = Touched(datastream=datastream[~outlier], hour=inside // HOUR_US, at_us=at_us[~outlier])
     return Rows(
         count=table.num_rows,
         incoming=lambda: packing.pack(incoming, text),
         direct=direct,
+        touched=touched,
         outliers=int(outlier.sum()),
         clock_faults=int(clock_fault.sum()),
         from_us=int(inside.min()) if len(inside) else 0,

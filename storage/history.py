@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 from storage.database import Database, Row
+from storage.rollups import DAY_US, HOUR_US, MINUTE_US, ZONE_US
 from storage.statements import load
-from storage.times import opt_us, to_time, to_us
+from storage.times import opt_us, to_time
+from storage.times import to_us as _us
 from stream.records import Quality, Source
 
 _SQL = load("history")
@@ -22,7 +24,6 @@ LAST_MESSAGES = 20  # what a vendor sees of a device at a glance
 _LOOK_BACK_US = (
     8 * 86_400 * 1_000_000
 )  # last messages are searched this far before the last receipt, not in all history
-_DAY_US = 86_400 * 1_000_000
 _LAST_POSITION = 2**63 - 1
 
 
@@ -92,8 +93,10 @@ class HistoryStore:
         return [msgspec.structs.asdict(s) for s in await self.history(datastream, from_us, to_us, limit)]
 
     async def bucket_list(self, datastream: int, from_us: int, to_us: int, bucket_us: int) -> list[Bucket]:
-        """One series over [from, to) in buckets that start at whole multiples of `bucket_us` since 1970; buckets
-        without a sample are left out. At most PAGE_MAX. Raises ValueError for a bucket of no length."""
+        """One series over [from, to) in buckets that start at whole multiples of `bucket_us` since 1970 (whole days: at
+        the city's midnight); buckets without a sample are left out. At most PAGE_MAX. Raises ValueError for a bucket of no
+        length. Buckets of whole hours come from rollups, and so go on where history has been dropped; so do buckets of whole
+        minutes, for series that reported more often than that."""
         if bucket_us <= 0:
             raise ValueError(f"bucket_us {bucket_us}: expected more than 0")
         params = {
@@ -103,7 +106,36 @@ class HistoryStore:
             "bucket_us": bucket_us,
             "limit": PAGE_MAX,
         }
-        return [_bucket(row) for row in await self._rows("buckets", params)]
+        if bucket_us % HOUR_US:
+            statement = "buckets" if bucket_us % MINUTE_US else "minute_buckets"
+            return [_bucket(row) for row in await self._rows(statement, params)]
+        edges = {at // HOUR_US * HOUR_US for at in (from_us, to_us) if at % HOUR_US}
+        params |= {"origin": to_time(_origin(bucket_us)), "edges": [to_time(edge) for edge in sorted(edges)]}
+        statement = "hour_buckets" if bucket_us % DAY_US else "day_buckets"
+        return [_bucket(row) for row in await self._rows(statement, params)]
+
+    async def area_buckets(
+        self, series: Sequence[int], from_us: int, to_us: int, bucket_us: int
+    ) -> list[dict[str, Any]]:
+        """Several series of one property together, in buckets of whole hours: `{t_us, count, min, max, mean, good, series}`, oldest first,
+        over all samples of all; `series` is how many have any. Bounds that lie within an hour are widened to it.
+        Raises ValueError for another bucket."""
+        if bucket_us <= 0 or bucket_us % HOUR_US:
+            raise ValueError(f"bucket_us {bucket_us}: expected whole hours")
+        params = {
+            "series": list(series),
+            "from_time": to_time(from_us // HOUR_US * HOUR_US),
+            "to_time": to_time(-(-to_us // HOUR_US) * HOUR_US),
+            "bucket_us": bucket_us,
+            "origin": to_time(_origin(bucket_us)),
+            "limit": PAGE_MAX,
+        }
+        rows = await self._rows("area_buckets", params)
+        names = ("count", "min", "max", "mean", "series")
+        return [
+            {"t_us": _us(row["bucket"]), "good": row["good"] / row["count"]} | {name: row[name] for name in names}
+            for row in rows
+        ]
 
     async def buckets(self, datastream: int, from_us: int, to_us: int, bucket_us: int) -> list[dict[str, Any]]:
         """`bucket_list` as plain rows for the HTTP door."""
@@ -123,7 +155,7 @@ class HistoryStore:
         refused = (await self._rows("device_refused_count", one))[0]
         conflicts = (await self._rows("conflict_count", one))[0]
         letters, _ = await self.dead_letters([device_id], LAST_MESSAGES, "")
-        last = max((to_us(row["last_receive_time"]) for row in counts), default=None)
+        last = max((_us(row["last_receive_time"]) for row in counts), default=None)
         offsets = [row for row in counts if row["clock_offset_us"] is not None]
         offset = max(offsets, key=lambda row: row["last_receive_time"])["clock_offset_us"] if offsets else None
         return {
@@ -179,7 +211,7 @@ class HistoryStore:
         params = {
             "device_id": device_id,
             "from_time": to_time(last_us - _LOOK_BACK_US),
-            "to_time": to_time(last_us + _DAY_US),
+            "to_time": to_time(last_us + DAY_US),
             "limit": LAST_MESSAGES,
         }
         rows = await self._rows("device_last_rows", params)
@@ -200,8 +232,8 @@ def flags_of(row: Row) -> list[str]:
 
 def _sample(row: Row) -> dict[str, Any]:
     return {
-        "phenomenon_us": to_us(row["phenomenon_time"]),
-        "receive_us": to_us(row["receive_time"]),
+        "phenomenon_us": _us(row["phenomenon_time"]),
+        "receive_us": _us(row["receive_time"]),
         "device_us": opt_us(row["device_time"]),
         "result": row["result"],
         "text": row["result_text"],
@@ -212,7 +244,7 @@ def _sample(row: Row) -> dict[str, Any]:
 
 def _bucket(row: Row) -> Bucket:
     return Bucket(
-        t_us=to_us(row["bucket"]),
+        t_us=_us(row["bucket"]),
         count=row["count"],
         min=row["min"],
         max=row["max"],
@@ -221,6 +253,11 @@ def _bucket(row: Row) -> Bucket:
         last_text=row["last_text"],
         good=row["good"] / row["count"],
     )
+
+
+def _origin(bucket_us: int) -> int:
+    """Where buckets begin: days and their multiples at the city's midnight, shorter ones at 1970."""
+    return -ZONE_US if bucket_us % DAY_US == 0 else 0
 
 
 def _timed(row: Row) -> dict[str, Any]:

@@ -20,3 +20,12 @@ COMMIT_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
 )
 EXPIRED = Counter("citybrain_store_expired_total", "Partitions and rows that retention dropped.", ["what"])
+ROLLUPS = Counter("citybrain_store_rollups_total", "Hours of series of which statistics were made.")
+ROLLUPS_LATE = Counter(
+    "citybrain_store_rollups_late_total",
+    "Hours that got rows after their history had been dropped; their statistics stand.",
+)
+ROLLUP_MARKS = Gauge(
+    "citybrain_store_rollup_marks", "Marks of hours whose statistics are still to be made; open hours count."
+)
+ROLLUP_AGE = Gauge("citybrain_store_rollup_age_seconds", "City time since the oldest such hour could have been done.")

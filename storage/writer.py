@@ -23,13 +23,14 @@ from storage import metrics, packing
 from storage.batch import Direct, Effects, Rows, clean, effects_of, to_json
 from storage.database import Connection, Database
 from storage.errors import CursorAhead, DatabaseUnavailable
+from storage.rollups import WRITER, Marks
 from storage.statements import load
 from storage.times import to_time
 from stream.records import Record, RecordKind
 
 log = structlog.get_logger(__name__)
 
-CURSOR = "store"
+CURSOR = WRITER
 WAIT_TIMEOUT_S = 1.0  # how long one wait for new records lasts; then metrics are refreshed
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
@@ -91,6 +92,7 @@ class StoreService:
         self._at_us = 0  # append time of the record at _position
         self._trimmable = -1
         self._saved_ns = 0
+        self._marks = Marks()
         self._long_way = 0  # batches that do not try the short way
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-log")  # SQLite stays on one thread
 
@@ -180,6 +182,9 @@ class StoreService:
             if effects.rows is not None:
                 made = await self._ensure(conn, effects.rows)
                 counts = await self._write(conn, effects.rows)
+                marks = self._marks.missing(effects.rows.touched)
+                if len(marks):
+                    await _copy(conn, "copy_marks", marks.packed())
             for statement, params in effects.by_statement.items():
                 await conn.cursor().executemany(_SQL[statement], params)
             await conn.execute(_SQL["advance_cursor"], self._cursor_params(last.position, last.at_us))
@@ -189,6 +194,7 @@ class StoreService:
         self._at_us = last.at_us
         metrics.BATCHES.inc()
         if effects.rows is not None:
+            self._marks.keep(marks)
             for outcome, count in counts.items():
                 metrics.ROWS.labels(outcome).inc(count)
         for statement, params in effects.by_statement.items():

@@ -58,6 +58,12 @@ class History(Protocol):
         """`{t_us, count, min, max, mean, last}` per bucket that has data, oldest first."""
         ...
 
+    async def area_buckets(
+        self, series: Sequence[int], from_us: int, to_us: int, bucket_us: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """`{t_us, count, min, max, mean, good, series}` per bucket of whole hours, over all samples of all series, oldest first."""
+        ...
+
     async def check(self, device_id: str) -> Mapping[str, Any]:
         """What was received, flagged and refused from a device, with reasons a vendor understands."""
         ...

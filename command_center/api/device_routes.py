@@ -170,6 +170,42 @@ async def observations(
     return reply({"items": items, "next": None, "uom": stream.uom, "property": stream.property})
 
 
+@router.get("/areas/{area}/observations")
+async def area_observations(
+    request: Request,
+    area: str,
+    prop: Annotated[str, Query(alias="property", min_length=1, max_length=64)],
+    since: Annotated[str, Query(alias="from")],
+    to: str,
+    bucket_s: Annotated[int, Query(ge=3_600, le=86_400 * 31)] = 3_600,
+) -> Response:
+    """One property over all devices of an area that the caller may see, in buckets of whole hours. Times as for a datastream; bounds
+    within an hour are widened to it."""
+    actor = ask(request, Action.READ_OBSERVATIONS)
+    from_us, to_us = instant("from", since), instant("to", to)
+    if to_us <= from_us:
+        raise Invalid(f"to ({to}) must be after from ({since})")
+    if bucket_s % 3_600:
+        raise Invalid(f"bucket_s {bucket_s}: expected whole hours")
+    if (to_us - from_us) / (bucket_s * 1e6) > MAX_ROWS:
+        raise Invalid(f"{bucket_s} s buckets make more than {MAX_ROWS} rows: take longer buckets")
+    registry = deps_of(request).picture.registry
+    found = [
+        stream
+        for stream in registry.datastreams.values()
+        if stream.property == prop
+        and (device := registry.devices.get(stream.device_id)) is not None
+        and device.area.startswith(area)
+        and sees_device(actor, device)
+    ]
+    if not found:
+        raise NotFound("property in area", f"{prop} in {area}")
+    numbers = [stream.datastream for stream in found]
+    items = list(await _history(request).area_buckets(numbers, from_us, to_us, bucket_s * 1_000_000))
+    about = {"uom": found[0].uom, "property": prop, "area": area, "series": len(found)}
+    return reply({"items": items, "next": None, **about})
+
+
 @router.get("/dead-letters")
 async def dead_letters(request: Request, device: str = "", limit: Limit = 100, cursor: Cursor = "") -> Response:
     actor = ask(request, Action.READ_DEAD_LETTERS)

@@ -122,6 +122,7 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("get", "/api/v1/vendors/rates"): (RatesAnswer, ONE),
     ("get", "/api/v1/quality"): (QualityBoard, ONE),
     ("get", "/api/v1/datastreams/{number}/observations"): ((shapes.Observations, shapes.ObservationBuckets), ONE),
+    ("get", "/api/v1/areas/{area}/observations"): (shapes.AreaBuckets, ONE),
     ("get", "/api/v1/dead-letters"): (shapes.DeadLetter, PAGE),
     ("get", "/api/v1/journal"): (JournalEntry, PAGE),
     ("get", "/api/v1/audit/head"): (shapes.AuditHead, ONE),

@@ -257,6 +257,29 @@ class ObservationBuckets(msgspec.Struct, frozen=True, kw_only=True):
     next: None
 
 
+class AreaBucket(msgspec.Struct, frozen=True, kw_only=True):
+    """Statistics of [t_us, t_us + bucket_s) over all samples of all series; `series`: how many have any, `good`: share with quality 1."""
+
+    t_us: int
+    count: int
+    min: float | None
+    max: float | None
+    mean: float | None
+    good: float
+    series: int
+
+
+class AreaBuckets(msgspec.Struct, frozen=True, kw_only=True):
+    """`series`: how many the caller may see in the area."""
+
+    items: list[AreaBucket]
+    uom: str
+    property: str
+    area: str
+    series: int
+    next: None
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """`raw` is base64 of the message (at most 64 KiB), `text` the same where it is readable UTF-8."""
 

@@ -7,6 +7,7 @@ import asyncio
 from runtime.context import RoleContext
 from storage.database import Database
 from storage.maintenance import Maintenance
+from storage.rollups import RollupJob
 from storage.writer import StoreService
 from stream.reader import LogReader
 
@@ -23,8 +24,14 @@ async def run(context: RoleContext) -> None:
             context.ready()
             async with asyncio.TaskGroup() as group:
                 group.create_task(service.run(), name="store")
-                group.create_task(
-                    Maintenance(database, context.clock, retention_s=retention_s).run(), name="maintenance"
+                group.create_task(RollupJob(database, context.clock).run(), name="rollups")
+                maintenance = Maintenance(
+                    database,
+                    context.clock,
+                    retention_s=retention_s,
+                    minutes_s=settings.minute_days * DAY_S,
+                    hours_s=settings.hour_days * DAY_S,
                 )
+                group.create_task(maintenance.run(), name="maintenance")
     finally:
         reader.close()

@@ -22,6 +22,113 @@ SELECT date_bin(%(bucket_us)s::bigint * INTERVAL '1 microsecond', phenomenon_tim
  WHERE datastream = %(datastream)s AND phenomenon_time >= %(from_time)s AND phenomenon_time < %(to_time)s
  GROUP BY bucket ORDER BY bucket LIMIT %(limit)s;
 
+-- hour_buckets: As `buckets`, for buckets of whole hours: from rollups, and from history where those do not hold all yet (marks) or
+-- where the span begins or ends within an hour. `origin`: where buckets of days begin.
+WITH touched AS (
+    SELECT hour FROM rollup_mark
+     WHERE datastream = %(datastream)s AND hour > %(from_time)s - INTERVAL '1 hour' AND hour < %(to_time)s
+    UNION
+    SELECT edge FROM unnest(%(edges)s::timestamptz[]) AS edge
+), part AS (
+    SELECT bucket, count, good, valued, total, min, max, last, last_text, last_time
+      FROM rollup_hour h
+     WHERE datastream = %(datastream)s AND bucket >= %(from_time)s AND bucket < %(to_time)s
+       AND NOT EXISTS (SELECT FROM touched WHERE touched.hour = h.bucket)
+    UNION ALL
+    SELECT t.hour, count(*), count(*) FILTER (WHERE quality = 1), count(result), coalesce(sum(result), 0), min(result), max(result),
+           (array_agg(result ORDER BY phenomenon_time DESC))[1], (array_agg(result_text ORDER BY phenomenon_time DESC))[1],
+           max(phenomenon_time)
+      FROM touched t JOIN observation o
+        ON o.datastream = %(datastream)s AND o.phenomenon_time >= t.hour AND o.phenomenon_time < t.hour + INTERVAL '1 hour'
+       AND o.phenomenon_time >= %(from_time)s AND o.phenomenon_time < %(to_time)s
+     GROUP BY t.hour
+)
+SELECT date_bin(%(bucket_us)s::bigint * INTERVAL '1 microsecond', bucket, %(origin)s::timestamptz) AS bucket,
+       sum(count)::bigint AS count, min(min) AS min, max(max) AS max, sum(total) / nullif(sum(valued), 0) AS mean,
+       (array_agg(last ORDER BY last_time DESC))[1] AS last, (array_agg(last_text ORDER BY last_time DESC))[1] AS last_text,
+       sum(good)::bigint AS good
+  FROM part GROUP BY 1 ORDER BY 1 LIMIT %(limit)s;
+
+-- day_buckets: As `hour_buckets`, for buckets of whole city days: whole days without marks from their own rollups.
+WITH touched AS (
+    SELECT hour FROM rollup_mark
+     WHERE datastream = %(datastream)s AND hour > %(from_time)s - INTERVAL '1 hour' AND hour < %(to_time)s
+    UNION
+    SELECT edge FROM unnest(%(edges)s::timestamptz[]) AS edge
+), whole AS (
+    SELECT bucket, count, good, valued, total, min, max, last, last_text, last_time
+      FROM rollup_day d
+     WHERE datastream = %(datastream)s AND bucket >= %(from_time)s AND bucket + INTERVAL '1 day' <= %(to_time)s
+       AND NOT EXISTS (SELECT FROM touched t WHERE t.hour >= d.bucket AND t.hour < d.bucket + INTERVAL '1 day')
+), part AS (
+    SELECT * FROM whole
+    UNION ALL
+    SELECT bucket, count, good, valued, total, min, max, last, last_text, last_time
+      FROM rollup_hour h
+     WHERE datastream = %(datastream)s AND bucket >= %(from_time)s AND bucket < %(to_time)s
+       AND NOT EXISTS (SELECT FROM touched WHERE touched.hour = h.bucket)
+       AND NOT EXISTS (SELECT FROM whole w WHERE h.bucket >= w.bucket AND h.bucket < w.bucket + INTERVAL '1 day')
+    UNION ALL
+    SELECT t.hour, count(*), count(*) FILTER (WHERE quality = 1), count(result), coalesce(sum(result), 0), min(result), max(result),
+           (array_agg(result ORDER BY phenomenon_time DESC))[1], (array_agg(result_text ORDER BY phenomenon_time DESC))[1],
+           max(phenomenon_time)
+      FROM touched t JOIN observation o
+        ON o.datastream = %(datastream)s AND o.phenomenon_time >= t.hour AND o.phenomenon_time < t.hour + INTERVAL '1 hour'
+       AND o.phenomenon_time >= %(from_time)s AND o.phenomenon_time < %(to_time)s
+     GROUP BY t.hour
+)
+SELECT date_bin(%(bucket_us)s::bigint * INTERVAL '1 microsecond', bucket, %(origin)s::timestamptz) AS bucket,
+       sum(count)::bigint AS count, min(min) AS min, max(max) AS max, sum(total) / nullif(sum(valued), 0) AS mean,
+       (array_agg(last ORDER BY last_time DESC))[1] AS last, (array_agg(last_text ORDER BY last_time DESC))[1] AS last_text,
+       sum(good)::bigint AS good
+  FROM part GROUP BY 1 ORDER BY 1 LIMIT %(limit)s;
+
+-- minute_buckets: As `buckets`, for buckets of whole minutes: where history has been dropped, from the minutes that were kept.
+WITH floor AS (
+    SELECT coalesce((SELECT bound FROM history_floor), TIMESTAMPTZ '-infinity') AS bound
+), part AS (
+    SELECT date_bin(INTERVAL '1 minute', phenomenon_time, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS bucket, count(*) AS count,
+           count(*) FILTER (WHERE quality = 1) AS good, count(result) AS valued, coalesce(sum(result), 0) AS total, min(result) AS min,
+           max(result) AS max, (array_agg(result ORDER BY phenomenon_time DESC))[1] AS last,
+           (array_agg(result_text ORDER BY phenomenon_time DESC))[1] AS last_text, max(phenomenon_time) AS last_time
+      FROM observation
+     WHERE datastream = %(datastream)s AND phenomenon_time >= %(from_time)s AND phenomenon_time < %(to_time)s
+       AND phenomenon_time >= (SELECT bound FROM floor)
+     GROUP BY 1
+    UNION ALL
+    SELECT bucket, count, good, valued, total, min, max, last, last_text, last_time
+      FROM rollup_minute
+     WHERE datastream = %(datastream)s AND bucket >= %(from_time)s AND bucket < %(to_time)s AND bucket < (SELECT bound FROM floor)
+)
+SELECT date_bin(%(bucket_us)s::bigint * INTERVAL '1 microsecond', bucket, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS bucket,
+       sum(count)::bigint AS count, min(min) AS min, max(max) AS max, sum(total) / nullif(sum(valued), 0) AS mean,
+       (array_agg(last ORDER BY last_time DESC))[1] AS last, (array_agg(last_text ORDER BY last_time DESC))[1] AS last_text,
+       sum(good)::bigint AS good
+  FROM part GROUP BY 1 ORDER BY 1 LIMIT %(limit)s;
+
+-- area_buckets: Several series of one property over [from, to) in buckets of whole hours, from and to on the hour: each bucket over
+-- all of their samples. `series` counts those that have any.
+WITH touched AS MATERIALIZED (
+    SELECT DISTINCT datastream, hour FROM rollup_mark
+     WHERE datastream = ANY(%(series)s) AND hour >= %(from_time)s AND hour < %(to_time)s
+), part AS (
+    SELECT datastream, bucket, count, good, valued, total, min, max
+      FROM rollup_hour h
+     WHERE datastream = ANY(%(series)s) AND bucket >= %(from_time)s AND bucket < %(to_time)s
+       AND NOT EXISTS (SELECT FROM touched t WHERE t.datastream = h.datastream AND t.hour = h.bucket)
+    UNION ALL
+    SELECT t.datastream, t.hour, count(*), count(*) FILTER (WHERE quality = 1), count(result), coalesce(sum(result), 0),
+           min(result), max(result)
+      FROM touched t JOIN observation o
+        ON o.datastream = t.datastream AND o.phenomenon_time >= t.hour AND o.phenomenon_time < t.hour + INTERVAL '1 hour'
+       AND o.phenomenon_time >= %(from_time)s AND o.phenomenon_time < %(to_time)s
+     GROUP BY t.datastream, t.hour
+)
+SELECT date_bin(%(bucket_us)s::bigint * INTERVAL '1 microsecond', bucket, %(origin)s::timestamptz) AS bucket,
+       sum(count)::bigint AS count, min(min) AS min, max(max) AS max, sum(total) / nullif(sum(valued), 0) AS mean,
+       sum(good)::bigint AS good, count(DISTINCT datastream) AS series
+  FROM part GROUP BY 1 ORDER BY 1 LIMIT %(limit)s;
+
 -- device_counts: What arrived from a device, over all its series.
 SELECT d.datastream, d.property, s.received, s.flagged, s.clock_fault, s.backfilled, s.last_receive_time, s.clock_offset_us
   FROM datastream d JOIN datastream_stat s USING (datastream) WHERE d.device_id = %(device_id)s ORDER BY d.property;

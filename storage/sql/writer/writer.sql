@@ -37,6 +37,9 @@ COPY counted FROM STDIN (FORMAT BINARY);
 COPY observation (datastream, phenomenon_time, receive_time, device_time, result, quality, source, seq, result_text)
 FROM STDIN (FORMAT BINARY);
 
+-- copy_marks: Hours of series that get rows (storage/rollups.py), in this very column order.
+COPY rollup_mark (datastream, hour) FROM STDIN (FORMAT BINARY);
+
 -- lock_cursor: How far this reader's effects reach; locked, so that two writers of one cursor take turns.
 SELECT position FROM log_cursor WHERE name = %(name)s FOR UPDATE;
 

@@ -25,7 +25,7 @@ DAY_US = 86_400 * SECOND_US
 
 
 class Reference:
-    """The definition, in memory: first value of a key stands; buckets start at whole multiples since 1970."""
+    """The definition, in memory: first value of a key stands; buckets start at whole multiples since 1970, days at the city's midnight."""
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.rows: dict[int, dict[int, dict[str, Any]]] = {}
@@ -39,7 +39,8 @@ class Reference:
     def buckets(self, stream: int, from_us: int, to_us: int, bucket_us: int) -> list[Bucket]:
         grouped: dict[int, list[tuple[int, float, int]]] = {}
         for sample in self.history(stream, from_us, to_us):
-            grouped.setdefault(sample[0] // bucket_us * bucket_us, []).append(sample)
+            origin = 0 if bucket_us % DAY_US else -8 * 3_600 * SECOND_US  # days are the city's
+            grouped.setdefault((sample[0] - origin) // bucket_us * bucket_us + origin, []).append(sample)
         return [
             Bucket(
                 t_us=start,

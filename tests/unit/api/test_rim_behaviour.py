@@ -150,6 +150,11 @@ def test_observations_and_buckets(desk: Desk) -> None:
     assert (rows["uom"], rows["property"]) == ("m", "stage_m")
     buckets = desk.get(f"/api/v1/datastreams/7/observations?from={CITY_US}&to={CITY_US + 10**9}&bucket_s=60").json()
     assert buckets["items"][0]["count"] == 1
+    span = f"property=stage_m&from={CITY_US}&to={CITY_US + 10**9}"
+    area = desk.get(f"/api/v1/areas/3399/observations?{span}").json()
+    assert (area["uom"], area["area"], area["series"], area["items"][0]["series"]) == ("m", "3399", 1, 1)
+    assert desk.get(f"/api/v1/areas/3398/observations?{span}").status_code == 404
+    assert desk.get(f"/api/v1/areas/3399/observations?{span}&bucket_s=4000").status_code == 422
 
 
 def test_city_time_is_written_exactly() -> None:
