@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psycopg
 import structlog
 
 from devices.clock import Clock
@@ -112,9 +111,6 @@ class RollupJob:
                 log.warning("rollups_wait_for_database", reason=error.reason)
                 await asyncio.sleep(RETRY_S)
                 continue
-            except psycopg.errors.SerializationFailure:
-                log.info("rollups_try_again")  # another process did the same
-                done = 0
             await asyncio.sleep(0.0 if done else PAUSE_S)
 
     async def all(self) -> int:
@@ -126,12 +122,10 @@ class RollupJob:
 
     async def once(self) -> int:
         """The oldest hour that is over, at most SERIES_AT_ONCE of its series, in one transaction. 0: nothing is due.
-        Raises DatabaseUnavailable, and psycopg's SerializationFailure where another job did the same meanwhile."""
+        Raises DatabaseUnavailable."""
         async with self._database.transaction() as conn:
             await conn.execute(_SQL["one_moment"])
-            lock = await (await conn.execute(_SQL["one_at_once"])).fetchone()
-            if lock is None or not lock["mine"]:
-                return 0
+            await conn.execute(_SQL["one_at_once"])
             stored = await (await conn.execute(_SQL["stored_until"], {"name": self._writer})).fetchone()
             if stored is None:
                 return 0

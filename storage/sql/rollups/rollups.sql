@@ -1,8 +1,9 @@
 -- one_moment: All that follows sees the marks and the rows of one moment.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
--- one_at_once: Whether this job may work; another of the same schema has the lock otherwise, until its transaction ends.
-SELECT pg_try_advisory_xact_lock(hashtextextended('citybrain.rollups.' || current_schema(), 0)) AS mine;
+-- one_at_once: Jobs of one schema take turns. A lock of a table is taken without a look at the rows: what follows sees what the
+-- one before has done.
+LOCK TABLE history_floor IN SHARE UPDATE EXCLUSIVE MODE;
 
 -- stored_until: How far the log is in the database, and the append time up to which that is all there is.
 SELECT position, at FROM log_cursor WHERE name = %(name)s;
