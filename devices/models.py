@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from devices.properties import UOMS, ObservedProperty
+from devices.properties import UOMS, ObservedProperty, QualitySpec
 from devices.registry import Device
 from devices.stations import DECODERS, CodecMap
 
@@ -94,6 +94,7 @@ class _Property(msgspec.Struct, forbid_unknown_fields=True):
     range: tuple[float, float] | None = None
     description: str = ""
     optional: bool = False
+    quality: QualitySpec | None = None
 
 
 class _Event(msgspec.Struct, forbid_unknown_fields=True):
@@ -157,7 +158,7 @@ def _property(entry: _Property) -> ObservedProperty:
     low, high = entry.range if entry.range is not None else (None, None)
     fields: dict[str, Any] = {"key": entry.key, "uom": entry.uom, "kind": entry.kind, "optional": entry.optional}
     fields |= {"name_zh": entry.name.zh, "name_en": entry.name.en, "description": entry.description}
-    return msgspec.convert(fields | {"range_min": low, "range_max": high}, ObservedProperty)
+    return msgspec.convert(fields | {"range_min": low, "range_max": high, "quality": entry.quality}, ObservedProperty)
 
 
 def _problems(document: _Document) -> Iterable[str]:
@@ -203,6 +204,28 @@ def _property_problems(entry: _Property) -> Iterable[str]:
         yield f"property {entry.key}: a number needs its physical range [min, max]"
     if entry.range is not None and (entry.kind != "number" or not entry.range[0] < entry.range[1]):
         yield f"property {entry.key}: range {list(entry.range)}: expected [min, max] with min < max, of a number"
+    if entry.quality is not None:
+        yield from (f"property {entry.key}, quality: {problem}" for problem in _quality_problems(entry, entry.quality))
+
+
+def _quality_problems(entry: _Property, spec: QualitySpec) -> Iterable[str]:
+    if entry.kind != "number":
+        yield "expected none, the property is not a number"
+    ranges = [spec.user_range] if spec.user_range else []
+    for low, high in [*ranges, *(months.range for months in spec.climatology)]:
+        if not low < high:
+            yield f"range {[low, high]}: expected [min, max] with min < max"
+    if spec.rate_per_min is not None and not spec.rate_per_min > 0:
+        yield f"rate_per_min {spec.rate_per_min}: expected more than 0"
+    if spec.spike is not None and not 0 < spec.spike.suspect <= spec.spike.fail:
+        yield f"spike: expected 0 < suspect <= fail, got {spec.spike.suspect} and {spec.spike.fail}"
+    if spec.flat is not None and not (spec.flat.eps >= 0 and 0 < spec.flat.suspect_s <= spec.flat.fail_s):
+        yield "flat: expected eps of at least 0 and 0 < suspect_s <= fail_s"
+    if spec.attenuated is not None and not (spec.attenuated.window_s > 0 and spec.attenuated.min_range > 0):
+        yield "attenuated: expected window_s and min_range above 0"
+    for months in spec.climatology:
+        if not months.months or not set(months.months) <= set(range(1, 13)):
+            yield f"climatology: months {months.months}: expected some of 1 to 12"
 
 
 @cache

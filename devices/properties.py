@@ -31,6 +31,50 @@ UOMS: dict[str, tuple[str, str]] = {
 }
 
 
+class SpikeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A value stands out of those before and behind it by more than this, in the property's unit."""
+
+    suspect: float
+    fail: float = math.inf
+
+
+class FlatSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All values of so many seconds lie within `eps`. `not_at`: a value at which a series may rest for ever (a gas at 0)."""
+
+    eps: float
+    suspect_s: float
+    fail_s: float = math.inf
+    not_at: float | None = None
+
+
+class AttenuatedSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The values of a window of so many seconds differ by less than `min_range`."""
+
+    window_s: float
+    min_range: float
+
+
+class MonthsSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is ordinary in some months (1 to 12), both ends included."""
+
+    months: list[int]
+    range: tuple[float, float]
+
+
+class QualitySpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The tests of quality control that a property gets (ingest/quality.py), in the property's unit; what is left out is not tested.
+
+    `rate_per_min`: a faster change is suspect. `user_range`: what can be, within what the instrument can show.
+    """
+
+    user_range: tuple[float, float] | None = None
+    rate_per_min: float | None = None
+    spike: SpikeSpec | None = None
+    flat: FlatSpec | None = None
+    attenuated: AttenuatedSpec | None = None
+    climatology: list[MonthsSpec] = []
+
+
 class ObservedProperty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One property of a device model.
 
@@ -48,6 +92,7 @@ class ObservedProperty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     range_max: float | None = None
     description: str = ""
     optional: bool = False
+    quality: QualitySpec | None = None
 
     def side(self, value: float) -> Literal["under", "inside", "over"]:
         """Where a number lies to the physical range. NaN is neither: the caller refuses it before it comes here."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from devices import topics
 from devices.codecs import json_v1
@@ -40,12 +41,23 @@ from ingest.dedupe import DupTail, PacketKey, packet_key
 from ingest.gaps import Gap, SeqGaps
 from ingest.letters import RAW_MAX, Quota, dead_letter
 from ingest.message import Message, Reply
+from ingest.quality import QualityControl, Spike
 from ingest.routes import Routes
 from ingest.rows import Rows
 from ingest.station_reader import StationReader
 from stream import records
 from stream.records import EventBody, NewRecord, Quality, Source
 
+QUALITY_TESTS = (
+    Source.USER_RANGE,
+    Source.RATE_OF_CHANGE,
+    Source.FLAT_LINE,
+    Source.CLIMATOLOGY,
+    Source.ATTENUATED,
+    Source.NEIGHBOUR,
+)
+_WORTH = np.zeros(10, np.uint8)  # by QARTOD code, how little a value is worth; see values.check
+_WORTH[[1, 2, 3, 4, 9]] = range(5)
 GOOD, LIVE = Quality.GOOD.value, int(Source.LIVE)
 TOPICS_MAX = 200_000  # that are remembered as parsed; strangers could invent more
 DEFAULT_LIMITS = ClockLimits.of_seconds(tolerance_s=300, live_window_s=900, late_allowed_s=300)  # contract.md section 2
@@ -116,6 +128,8 @@ class Pipeline:
         self._tail = tail or DupTail()
         self._quota = quota or Quota()
         self._clock_sets = ClockSetLimit()
+        self._control = QualityControl(registry, models)
+        self._spike_notes = Quota()
         self.stations = StationReader(registry, models)
         self._topics: dict[str, UpTopic] = {}
         self._routes = Routes(registry, models)
@@ -160,10 +174,39 @@ class Pipeline:
         for channel, count in batch.received.items():
             metrics.RECEIVED.labels(channel.value).inc(count)
         return Outcome(
-            records=batch.rows.records(packets) + batch.events,
+            records=self._controlled(batch, packets) + batch.events,
             replies=batch.replies,
             rows=len(batch.rows),
         )
+
+    def _controlled(self, batch: _Batch, packets: list[PacketKey]) -> list[NewRecord]:
+        """The observations of a batch with what quality control says of them."""
+        if not len(batch.rows):
+            return []
+        columns = batch.rows.columns()
+        stream, at_us, source = (
+            np.array(columns[name], np.int64) for name in ("datastream", "phenomenon_us", "source")
+        )
+        flags, found, spikes = self._control.control(stream, at_us, source, columns["result"])
+        if found.any():
+            quality = np.array(columns["quality"], np.uint8)
+            columns["quality"] = np.where(_WORTH[flags] > _WORTH[quality], flags, quality)
+            columns["source"] = (source | found).astype(np.uint16)
+            for test in QUALITY_TESTS:
+                if count := int(((found & test) != 0).sum()):
+                    metrics.FLAGGED.labels(str(test.name).lower()).inc(count)
+        for spike in spikes:
+            self._note_spike(spike, batch)
+        return batch.rows.records(columns, packets)
+
+    def _note_spike(self, spike: Spike, batch: _Batch) -> None:
+        stream = self.registry.datastreams[spike.datastream]
+        metrics.FLAGGED.labels("spike").inc()
+        if not self._spike_notes.take(stream.device_id, batch.link.machine_s):
+            return
+        about = {"reason": "spike", "property": stream.property, "datastream": spike.datastream, "value": spike.value}
+        about |= {"ts": spike.phenomenon_us // 1000, "by": round(spike.by, 6), "quality": spike.quality.value}
+        self._note(stream.device_id, spike.phenomenon_us, about, batch)
 
     # -- one message
 

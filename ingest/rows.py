@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ingest.clock_rule import Verdict
 from ingest.dedupe import PacketKey, pack
 from ingest.values import Checked
@@ -63,11 +65,14 @@ class Rows:
             )
         )
 
-    def records(self, packets: list[PacketKey]) -> list[NewRecord]:
+    def columns(self) -> dict[str, Any]:
+        """By the names of COLUMNS; there are rows."""
+        return dict(zip(COLUMNS, zip(*self.rows, strict=True), strict=True))
+
+    @staticmethod
+    def records(columns: dict[str, Any], packets: list[PacketKey]) -> list[NewRecord]:
         """Observation records of at most ROWS_MAX rows; the packet keys travel with the last one, which makes them all durable."""
-        if not len(self):
-            return []
-        batch = ObsBatch.from_columns(dict(zip(COLUMNS, zip(*self.rows, strict=True), strict=True)))
+        batch = ObsBatch.from_columns(columns)
         starts = range(0, len(batch), ROWS_MAX)
         return [
             observations(

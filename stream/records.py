@@ -36,6 +36,13 @@ class Source(IntFlag):
     UNDER_RANGE = 64
     CRC_ALTERNATIVE = 128
     LATE = 256
+    # which test of the quality control found something (ingest/quality.py)
+    USER_RANGE = 512
+    RATE_OF_CHANGE = 1024
+    FLAT_LINE = 2048
+    CLIMATOLOGY = 4096
+    ATTENUATED = 8192
+    NEIGHBOUR = 16384
 
 
 class Quality(IntEnum):
