@@ -40,7 +40,9 @@ MOSQUITTO: Mapping[str, str] = {
     "allow_anonymous": "false",
     "persistence": "true",
     "autosave_interval": "30",
-    "max_queued_messages": "0",  # no bound by number: the default of 1,000 lost 19,000 of 20,000 while nobody listened
+    # No bound by number: the default of 1,000 lost 19,000 of 20,000 while nobody listened. Not 0, which means the same but on 2.0.11
+    # cuts every client off that publishes to a topic it may not use.
+    "max_queued_messages": "2000000000",
     "max_queued_bytes": str(MAX_QUEUED_BYTES),
     "max_inflight_messages": "16384",  # several batches that ingest fsyncs before it acknowledges
     "max_packet_size": str(MAX_PACKET_BYTES),

@@ -18,7 +18,12 @@ def test_deploy_file_is_what_the_table_writes(name: str) -> None:
 
 def test_the_settings_of_the_no_loss_claim_are_set() -> None:
     conf = mosquitto_conf({"listener": "1883"}).splitlines()
-    assert {"persistence true", "max_queued_messages 0", "allow_anonymous false", "max_packet_size 262144"} <= set(conf)
+    assert {
+        "persistence true",
+        "max_queued_messages 2000000000",
+        "allow_anonymous false",
+        "max_packet_size 262144",
+    } <= set(conf)
     assert int(MOSQUITTO["max_inflight_messages"]) >= 1000, "a batch of ingest must fit"
 
 
