@@ -13,6 +13,8 @@ import hmac
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from devices.dialects import answer_rules, device_rules
+
 DEVICE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # fullmatch
 TENANT = re.compile(r"[a-z][a-z0-9_]{0,47}")  # also a database schema name, hence no dash and no capital
 SALT_BYTES = 12  # what mosquitto_passwd 2.0 draws
@@ -119,7 +121,7 @@ def account_lines(accounts: Mapping[str, str]) -> Iterator[str]:
     return (f"{username}:{hashed}\n" for username, hashed in accounts.items())
 
 
-def acl_text(tenant: str, services: Iterable[str], denied: Iterable[str] = ()) -> str:
+def acl_text(tenant: str, services: Iterable[str], denied: Iterable[str] = (), *, dialects: bool = False) -> str:
     """Mosquitto's ACL file: our services by name, and one pattern pair under which every device owns its own subtree.
 
     `denied`: devices that may do nothing although a connection of theirs may last (by certificate: the broker asks for it at
@@ -127,7 +129,8 @@ def acl_text(tenant: str, services: Iterable[str], denied: Iterable[str] = ()) -
 
     A device writes below `.../{its username}/up/` and reads below `.../{its username}/down/`, nothing else; the tenant
     is literal, so a device of another tenant that knows this broker is refused too. `services` are keys of
-    SERVICE_TOPICS.
+    SERVICE_TOPICS. `dialects`: the broker rewrites topics of other platforms (`devices.dialects`), so these are open too; where a
+    topic names the device it must be the username, and where it does not the rewriting takes the username.
     """
     if not TENANT.fullmatch(tenant):
         raise WrongIdentity("tenant", tenant, TENANT.pattern)
@@ -135,7 +138,10 @@ def acl_text(tenant: str, services: Iterable[str], denied: Iterable[str] = ()) -
     for service in services:
         username = service_username(service)
         topics = [f"topic {rule.format(tenant=tenant)}" for rule in SERVICE_TOPICS[service]]
+        if dialects and service == "ingest":
+            topics += [f"topic {rule}" for rule in answer_rules()]
         blocks.append("\n".join([f"user {username}", *topics]))
     blocks += [f"user {device_id}\ntopic deny #" for device_id in sorted(denied)]
     blocks.append(f"pattern write cb/v1/{tenant}/%u/up/#\npattern read cb/v1/{tenant}/%u/down/#")
+    blocks += ["\n".join(device_rules())] if dialects else []
     return "\n\n".join(blocks) + "\n"

@@ -18,7 +18,7 @@ import yaml
 
 from devices.properties import UOMS, ObservedProperty, QualitySpec
 from devices.registry import Device
-from devices.stations import DECODERS, CodecMap
+from devices.stations import FAMILIES, CodecMap
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _MODEL_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -178,8 +178,8 @@ def _problems(document: _Document) -> Iterable[str]:
             yield f"property {entry.key}: is there twice"
         seen.add(entry.key)
     for codec, mapping in document.codecs.items():
-        if codec not in DECODERS:
-            yield f"codecs.{codec}: expected one of {', '.join(DECODERS)}"
+        if codec not in FAMILIES:
+            yield f"codecs.{codec}: expected one of {', '.join(FAMILIES)}"
         for name, mapped in mapping.map.items():
             if mapped.to not in seen:
                 yield f"codecs.{codec}.map.{name}: {mapped.to!r} is not a property of this model"

@@ -29,6 +29,7 @@ from devices.codecs.senml import SenmlDecoder
 from devices.codecs.sl651 import Sl651Decoder
 from devices.codecs.station import Decoder, Group, Reading, Report
 from devices.credentials import SALT_BYTES, hash_password, verify_password
+from devices.dialects import decoders, families
 from devices.properties import ObservedProperty
 from devices.registry import Device, Registry
 
@@ -84,8 +85,16 @@ DECODERS: Mapping[str, Callable[[Station], Decoder]] = {
     "sl651": lambda _: Sl651Decoder(),
     "senml": lambda _: SenmlDecoder(),
     "senml-cbor": lambda _: SenmlDecoder(cbor=True),
+    **decoders(),
 }
+FAMILIES = tuple(dict.fromkeys(families().get(codec, codec) for codec in DECODERS))
 STREAMED = ("hj212", "sl651")  # whose frames know where they end, so that they can come over TCP
+
+
+def family(codec: str) -> str:
+    """The name under which models map a codec's values and devices have its station numbers: that of the platform, where several
+    codecs are one platform's."""
+    return families().get(codec, codec)
 
 
 def stations_of(device: Device) -> dict[str, Station]:
@@ -109,11 +118,11 @@ def station_problems(device: Device) -> Iterator[str]:
     if listed is None:
         return
     if not isinstance(listed, Mapping) or not listed:
-        yield f"{where}: expected a mapping of protocols, one of {', '.join(DECODERS)}"
+        yield f"{where}: expected a mapping of protocols, one of {', '.join(FAMILIES)}"
         return
     for codec, entry in listed.items():
-        if codec not in DECODERS:
-            yield f"{where}.{codec}: expected one of {', '.join(DECODERS)}"
+        if codec not in FAMILIES:
+            yield f"{where}.{codec}: expected one of {', '.join(FAMILIES)}"
         if not isinstance(entry, Mapping):
             yield f"{where}.{codec}: expected a mapping with station, got {type(entry).__name__}"
             continue
@@ -125,7 +134,10 @@ def station_problems(device: Device) -> Iterator[str]:
         except msgspec.ValidationError as error:
             yield f"{where}.{codec}: {error}"
             continue
-        if not station.station.isascii() or not 0 < len(station.station) <= STATION_MAX:
+        plain = (
+            station.station.isascii() or codec in families().values()
+        )  # other platforms' children may have Chinese names
+        if not plain or not 0 < len(station.station) <= STATION_MAX:
             yield f"{where}.{codec}.station: expected 1 to {STATION_MAX} ASCII characters"
         yield from (f"{where}.{codec}.allow: {problem}" for problem in _network_problems(station.allow))
         if station.min_interval_s <= 0:
@@ -276,7 +288,7 @@ def translate(
                 quality[mapped.to] = reading.quality
             values[mapped.to] = _converted(reading.value, mapped)
         if values:
-            past = newest is not None and time_us is not None and time_us < newest
+            past = newest is not None and time_us is not None and time_us < newest and not report.each_by_its_time
             sample = Sample(
                 device_id=device.device_id,
                 values=values,
@@ -313,6 +325,6 @@ def _mapped(reading: Reading, codec: str, model: DeviceModelLike | None, problem
 
 
 def _converted(value: float | str | None, mapped: Mapped) -> float | str | None:
-    if not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     return value * mapped.scale + mapped.offset if (mapped.scale, mapped.offset) != (1.0, 0.0) else value

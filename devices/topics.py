@@ -18,7 +18,7 @@ class Channel(StrEnum):
     ATTR = "attr"
     STATE = "state"
     CMD = "cmd"  # cmd/{id}
-    RAW = "raw"  # raw/{codec}
+    RAW = "raw"  # raw/{codec}, raw/{codec}/{names that a rewritten topic had}
     GATEWAY = "gw/telemetry"
 
 
@@ -36,6 +36,7 @@ class UpTopic:
     device_id: str
     channel: Channel
     argument: str = ""  # command id, codec name
+    more: tuple[str, ...] = ()  # behind a codec: see devices.dialects
 
 
 _PLAIN = {channel.value: channel for channel in Channel if channel not in (Channel.CMD, Channel.RAW)}
@@ -56,9 +57,10 @@ def parse_up(topic: str) -> UpTopic:
     if channel is not None:
         return UpTopic(tenant=parts[2], device_id=device_id, channel=channel)
     argued = _WITH_ARGUMENT.get(parts[5])
-    if argued is None or len(parts) != 7 or not parts[6]:
+    more = tuple(parts[7:])
+    if argued is None or len(parts) < 7 or not parts[6] or (more and argued is not Channel.RAW) or not all(more):
         raise BadTopic(topic, _UP, device_id)
-    return UpTopic(tenant=parts[2], device_id=device_id, channel=argued, argument=parts[6])
+    return UpTopic(tenant=parts[2], device_id=device_id, channel=argued, argument=parts[6], more=more)
 
 
 def up(tenant: str, device_id: str, channel: Channel, argument: str = "") -> str:

@@ -268,7 +268,7 @@ class Pipeline:
                 reply, problems = json_v1.command_reply(message.payload)
                 self._plain_event(message, device, "cmd_reply", topic.argument, reply, problems, batch)
             case Channel.RAW:
-                self._raw(message, topic.argument, device, batch)
+                self._raw(message, topic, device, batch)
 
     def _refuse(self, message: Message, device_id: str, reasons: list[str], kind: str, batch: _Batch) -> None:
         """Collect the reasons of a message; it becomes one dead letter whatever their number."""
@@ -278,14 +278,15 @@ class Pipeline:
 
     # -- station protocols
 
-    def _raw(self, message: Message, codec: str, device: Device, batch: _Batch) -> None:
+    def _raw(self, message: Message, topic: UpTopic, device: Device, batch: _Batch) -> None:
+        codec = topic.argument
         if not self.stations.knows(codec):
             reason = (
                 f"codec {codec!r}: expected one of {', '.join(DECODERS)}, or JSON on {topics.ROOT}/.../up/telemetry"
             )
             self._refuse(message, device.device_id, [reason], "codec", batch)
             return
-        pieces = self.stations.read(device, codec, message.payload)
+        pieces = self.stations.read(device, codec, message.payload, topic.more)
         if not pieces:
             # Acknowledged means stored: the packet itself, since the message that it belongs to may never be whole.
             raw = base64.b64encode(message.payload[:RAW_MAX]).decode()
@@ -310,6 +311,8 @@ class Pipeline:
         if differs:
             data = {"reason": "values_missing", "codec": codec, "keys": found.missing}
             self._note(owner.device_id, message.receive_us, data, batch)
+        if report.said is Said.ATTRIBUTES:
+            self._plain_event(message, owner, "device_attr", "", report.facts, [], batch)
         if report.said in (Said.ANSWER, Said.NOTICE):
             reason = "station_answer" if report.said is Said.ANSWER else "station_notice"
             told = {"reason": reason, "codec": codec, "command": report.command, "facts": report.facts}
@@ -326,8 +329,10 @@ class Pipeline:
         """Whether there was anything to send."""
         if payload is None:
             return False
-        sender = self._topic(message).device_id
-        topic = topics.down_raw(self._tenant, sender, codec)
+        came = self._topic(message)
+        topic = self.stations.answer_topic(self._tenant, came.device_id, codec, came.more)
+        if not topic:
+            return False
         batch.replies.append(Reply(topic=topic, payload=payload, line=message.line))
         return True
 
@@ -541,7 +546,7 @@ class Pipeline:
         device = self.registry.devices.get(topic.device_id)
         if device is None or not self.stations.knows(topic.argument):
             return
-        for piece in self.stations.read(device, topic.argument, message.payload):
+        for piece in self.stations.read(device, topic.argument, message.payload, topic.more):
             if isinstance(piece, Report) and not isinstance(self.stations.owner(piece, topic.argument, device), str):
                 self._answer(message, topic.argument, piece, batch)
 

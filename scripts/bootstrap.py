@@ -7,7 +7,7 @@ does while it does it; does nothing, in well under a second, when nothing has ch
 
     bootstrap.py [--test] [--python-only] [--env NAME]
 
---test adds ruff, mypy, pytest and so on; --env makes one of the side environments `.venv-amqtt` or `.venv-bench`.
+--test adds ruff, mypy, pytest and so on; --env makes one of the side environments: `.venv-amqtt`, `.venv-bench`, `.venv-thingsboard`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 DEFAULT_INDEX = "https://pypi.org/simple"
 FETCH_TIMEOUT_S = 60.0
 OLDEST_NODE = (20, 19)  # what Vite asks for
-SIDE_ENVIRONMENTS = ("amqtt", "bench")
+SIDE_ENVIRONMENTS = ("amqtt", "bench", "thingsboard")
 BEGAN = time.monotonic()
 
 

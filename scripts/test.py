@@ -59,9 +59,14 @@ NEEDS = (
     ),
     Need(
         "compiler",
-        ("gcc", "libc6-dev", "libmosquitto-dev", "mosquitto-dev"),
+        ("gcc", "libc6-dev", "libmosquitto-dev", "libpaho-mqtt-dev", "mosquitto-dev"),
         programs=("gcc",),
-        files=("/usr/include/stdio.h", "/usr/include/mosquitto.h", "/usr/include/mosquitto_plugin.h"),
+        files=(
+            "/usr/include/stdio.h",
+            "/usr/include/mosquitto.h",
+            "/usr/include/mosquitto_plugin.h",
+            "/usr/include/MQTTClient.h",
+        ),
     ),
     Need("compose", ("docker-compose",), programs=("docker-compose",)),
     Need("root", root=True),
@@ -79,6 +84,8 @@ def main() -> None:
     subprocess.run(command, check=True)
     if "--check" in arguments:
         sys.exit(1 if check() else 0)
+    side = [sys.executable, str(REPOSITORY / "scripts" / "bootstrap.py"), "--env", "thingsboard"]
+    subprocess.run(side, check=True)
     if os.geteuid() == 0:
         install_packages([name for need in NEEDS if need.missing() for name in need.packages])
         subprocess.run([sys.executable, str(REPOSITORY / "scripts" / "dev-stack"), "install"], check=False)

@@ -22,6 +22,7 @@ class Said(StrEnum):
     HEARTBEAT = "heartbeat"
     CLOCK_REQUEST = "clock_request"  # the station asks for the time
     ANSWER = "answer"  # to something that we sent
+    ATTRIBUTES = "attributes"  # what the device says of itself: firmware, position
     NOTICE = "notice"  # anything else that is worth keeping
 
 
@@ -60,7 +61,8 @@ class Report:
     `answer` is the frame that the station waits for: to be sent once the report is on disk, not before. `problems` name
     parts that could not be read beside parts that could. `crc_alternative`: the checksum is one that the standard does not
     say but that stations in the field compute. `command` is what `facts` are about (a command number, a function code);
-    `category` is the station's own kind (HJ 212 ST, SL 651 class).
+    `category` is the station's own kind (HJ 212 ST, SL 651 class). `each_by_its_time`: of several times each is judged by itself;
+    else the newest speaks about now and the older ones are history by the station's own word.
     """
 
     said: Said
@@ -69,6 +71,7 @@ class Report:
     password: str | None = None
     groups: tuple[Group, ...] = ()
     backfill: bool = False
+    each_by_its_time: bool = False
     crc_alternative: bool = False
     command: str = ""
     category: str = ""

@@ -19,6 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from devices.credentials import SERVICE_TOPICS, account_lines, acl_text, password_text
+from devices.dialects import rewrite_text
 from runtime.embedded import plugin, unprivileged
 from runtime.embedded.debian import PackagesUnavailable, unpack_packages
 from runtime.embedded.errors import NoServerFound, NotReady
@@ -82,6 +83,7 @@ class MosquittoBroker:
         self.build_plugin = build_plugin
         self.password_file = self.data_dir / "password_file"
         self.acl_file = self.data_dir / "acl_file"
+        self.rules_file = self.data_dir / "rewrite_rules"
         self.conf_file = self.data_dir / "mosquitto.conf"
         self.log_file = self.data_dir / "mosquitto.log"
         self._program: BrokerProgram | None = None
@@ -131,6 +133,12 @@ class MosquittoBroker:
         self.data_dir.chmod(0o700)
         store = self.data_dir / "store"
         store.mkdir(exist_ok=True, mode=0o700)
+        library = self._plugin()
+        rewrites = library is not None and self.locate().version.startswith(plugin.REWRITES)
+        if rewrites:
+            _replace(self.rules_file, rewrite_text())
+        else:
+            self.rules_file.unlink(missing_ok=True)
         self.write_credentials(accounts, services=services)
         places = {
             "listener": f"{self.port} {self.host}",
@@ -139,29 +147,41 @@ class MosquittoBroker:
             "acl_file": str(self.acl_file),
             "log_dest": f"file {self.log_file}",
         }
-        conf = mosquitto_conf(places, tell_refusals=self.tell_refusals, plugin=self._plugin(), tenant=self.tenant)
+        conf = mosquitto_conf(
+            places,
+            tell_refusals=self.tell_refusals,
+            plugin=library,
+            tenant=self.tenant,
+            rewrite=self.rules_file if rewrites else None,
+        )
         if self.tls_port:
             conf += tls_listener(f"{self.tls_port} {self.host}", str(self.data_dir))
         _replace(self.conf_file, conf)
         unprivileged.give(self.data_dir, inside=self.tenant_dir)
 
     def _plugin(self) -> Path | None:
-        """What tells of refusals instead of the debug log; `amqtt` loads none."""
+        """What tells of refusals instead of the debug log, and rewrites topics; `amqtt` loads none."""
         if not (self.tell_refusals and self.build_plugin and self.locate().keeps_promises):
             return None
         return plugin.tell_refusals(self.data_dir / "plugins")
+
+    @property
+    def speaks_dialects(self) -> bool:
+        """Whether the topics of other platforms are rewritten, since the last `prepare` (which another process may have done);
+        where they are not they must not be open either: nobody would read what is sent there."""
+        return self.rules_file.exists()
 
     def write_credentials(
         self, accounts: Iterable[tuple[str, str]], *, services: Iterable[str] = tuple(SERVICE_TOPICS)
     ) -> None:
         """Replace password and ACL file; the running broker takes them over with `reload`."""
-        write_broker_files(self.data_dir, self.tenant, accounts, services=services)
+        write_broker_files(self.data_dir, self.tenant, accounts, services=services, dialects=self.speaks_dialects)
         unprivileged.give(self.password_file, inside=self.tenant_dir)
         unprivileged.give(self.acl_file, inside=self.tenant_dir)
 
     def write_accounts(self, hashes: Mapping[str, str], *, denied: Iterable[str] = ()) -> None:
         """As `write_credentials`, for accounts from our own register: nothing is sorted or checked again."""
-        write_account_files(self.data_dir, self.tenant, hashes, denied=denied)
+        write_account_files(self.data_dir, self.tenant, hashes, denied=denied, dialects=self.speaks_dialects)
         unprivileged.give(self.password_file, inside=self.tenant_dir)
         unprivileged.give(self.acl_file, inside=self.tenant_dir)
 
@@ -213,14 +233,19 @@ class MosquittoBroker:
 
 
 def write_broker_files(
-    folder: Path, tenant: str, accounts: Iterable[tuple[str, str]], *, services: Iterable[str] = tuple(SERVICE_TOPICS)
+    folder: Path,
+    tenant: str,
+    accounts: Iterable[tuple[str, str]],
+    *,
+    services: Iterable[str] = tuple(SERVICE_TOPICS),
+    dialects: bool = False,
 ) -> None:
     """Write `password_file` and `acl_file` into `folder`: ours, or the volume that a broker's container shares with us.
 
-    There `deploy/broker-entrypoint.sh` takes the change over.
+    There `deploy/broker-entrypoint.sh` takes the change over. `dialects`: the broker rewrites other platforms' topics.
     """
     _replace(folder / "password_file", password_text(accounts))
-    _replace(folder / "acl_file", acl_text(tenant, services))
+    _replace(folder / "acl_file", acl_text(tenant, services, dialects=dialects))
 
 
 def write_account_files(
@@ -230,9 +255,10 @@ def write_account_files(
     *,
     denied: Iterable[str] = (),
     services: Iterable[str] = tuple(SERVICE_TOPICS),
+    dialects: bool = False,
 ) -> None:
     """`write_broker_files` for 100,000 accounts. The ACL first: a device that lost its account must not find its topics open."""
-    acl = acl_text(tenant, services, denied)
+    acl = acl_text(tenant, services, denied, dialects=dialects)
     path = folder / "acl_file"
     if not path.exists() or path.read_text(encoding="utf-8") != acl:
         _replace(path, acl)

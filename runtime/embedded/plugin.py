@@ -1,7 +1,7 @@
-"""The broker's plugin that tells of refusals, compiled where the machine can: a C compiler and Debian's `mosquitto-dev` and
-`libmosquitto-dev`.
+"""The broker's plugin, compiled where the machine can: a C compiler and Debian's `mosquitto-dev` and `libmosquitto-dev`.
 
-Without it the broker has to log every message (`log_type debug`), which costs it a third of its work.
+It tells of refusals; without it the broker has to log every message (`log_type debug`), which costs it a third of its work. And it
+rewrites the topics of devices that were built for another platform (`devices.dialects`); without it these are refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 
 import structlog
 
-SOURCE = Path(__file__).with_name("tell_refusals.c")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("tell_refusals.c", "rewrite_topics.c", "broker_plugin.h"))
+REWRITES = "2.0."  # 2.1 changed who frees a topic: there nothing is rewritten until somebody has tried it
 HEADERS = (Path("/usr/include/mosquitto_plugin.h"), Path("/usr/include/mosquitto.h"))
 COMPILE_TIMEOUT_S = 60.0
 
@@ -30,13 +31,14 @@ def tell_refusals(folder: Path) -> Path | None:
     """The compiled plugin in `folder`, made anew only when its source has changed; None where it cannot be made."""
     if not can_build():
         return None
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256(b"\0".join(source.read_bytes() for source in SOURCES)).hexdigest()[:16]
     library = folder / f"tell_refusals-{digest}.so"
     if library.exists():
         return library if _may_run(library) else None
     folder.mkdir(parents=True, exist_ok=True)
     made = library.with_suffix(".tmp")
-    command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(made), str(SOURCE)]
+    code = [str(source) for source in SOURCES if source.suffix == ".c"]
+    command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(made), *code]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMPILE_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError) as error:

@@ -65,14 +65,21 @@ def postgres_conf(*, timescale: bool) -> str:
 
 
 def mosquitto_conf(
-    extra: Mapping[str, str], *, tell_refusals: bool = True, plugin: Path | None = None, tenant: str = ""
+    extra: Mapping[str, str],
+    *,
+    tell_refusals: bool = True,
+    plugin: Path | None = None,
+    tenant: str = "",
+    rewrite: Path | None = None,
 ) -> str:
     """A `mosquitto.conf`: the table above, then what differs from place to place (listener, files).
 
-    `plugin`: `tell_refusals.c` compiled; the debug log is not needed then. It has to know the `tenant`.
+    `plugin`: `tell_refusals.c` compiled; the debug log is not needed then. It has to know the `tenant`. `rewrite`: the rules by
+    which it rewrites the topics of other platforms' devices.
     """
     kinds = (*LOG_TYPES, REFUSALS_LOG_TYPE) if tell_refusals and plugin is None else LOG_TYPES
     extra = {**extra, **({"plugin": str(plugin), "plugin_opt_tenant": tenant} if plugin else {})}
+    extra = {**extra, **({"plugin_opt_rewrite": str(rewrite)} if plugin and rewrite else {})}
     lines = [f"{name} {value}\n" for name, value in {**MOSQUITTO, **extra}.items()]
     return "".join(lines + [f"log_type {kind}\n" for kind in kinds])
 
