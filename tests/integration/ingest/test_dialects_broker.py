@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -15,20 +14,15 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from citybrain_testing.clocks import RunningClock
+from citybrain_testing.ingesting import ingesting
 from citybrain_testing.logged import all_records, events_of, gauge, registry_of, rows_of, series
-from citybrain_testing.servers import REPOSITORY, PrivateMosquitto, private_mosquitto
-from devices.models import load_models
-from devices.registry import Device
-from ingest.service import BrokerAccess, IngestService
-from stream.reader import LogReader
-from stream.registry_cache import save_registry
-from stream.writer import LogWriter
+from citybrain_testing.servers import PrivateMosquitto, private_mosquitto
+from citybrain_testing.thingsboard import ThingsBoardDevice
+from devices.registry import Device, Registry
 
 pytestmark = [pytest.mark.broker, pytest.mark.compiler]
 WAIT_S = 20.0
 WORDS = {"tb-gate": "pw-tb", "g1": "pw-g1", "g2": "pw-g2"}
-THINGSBOARD = REPOSITORY / ".venv-thingsboard" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
@@ -37,91 +31,18 @@ def broker() -> Iterator[PrivateMosquitto]:
         yield server
 
 
-def register() -> tuple[list[Device], list[Any]]:
+def register() -> Registry:
     gate = Device(device_id="tb-gate", model="gateway-v1", kind="gateway", name="g", lon=121.4, lat=28.7)
     named = gauge("g3", gateway="tb-gate", attributes={"stations": {"thingsboard": {"station": "三号水位"}}})
     devices = [gate, gauge("g1"), gauge("g2"), named, gauge("g4", gateway="tb-gate")]
     streams = [series(n, f"g{n}") for n in range(1, 5)]
-    return devices, [*streams, series(5, "tb-gate", "battery_v"), series(6, "g1", "battery_v")]
-
-
-class Bench:
-    def __init__(self, folder: Path, broker: PrivateMosquitto) -> None:
-        self.broker, self.clock = broker, RunningClock()
-        self.writer = LogWriter(folder / "log", self.clock, required=("store",))
-        with LogReader(folder / "log") as reader:
-            save_registry(reader, registry_of(*register()), 0)
-        self.service = IngestService(
-            self.writer,
-            self.clock,
-            tenant=broker.tenant,
-            broker=BrokerAccess(
-                host=broker.host,
-                port=broker.port,
-                username="service.ingest",
-                password=broker.password("service.ingest"),
-                client_id=f"ingest-{folder.name}",
-                log_file=broker.broker.log_file,
-            ),
-            models=load_models(),
-        )
-
-    async def until(self, what: Callable[[list[Any]], bool]) -> list[Any]:
-        found: list[Any] = []
-        try:
-            async with asyncio.timeout(WAIT_S):
-                while not what(found := all_records(self.writer.directory)):
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            raise AssertionError(f"{rows_of(found)} {[(e.type, e.data) for e in events_of(found)]}") from None
-        return found
-
-
-@asynccontextmanager
-async def ingesting(folder: Path, broker: PrivateMosquitto) -> AsyncIterator[Bench]:
-    bench = Bench(folder, broker)
-    try:
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(bench.service.run())
-            async with asyncio.timeout(WAIT_S):
-                await bench.service.input.subscribed.wait()
-            yield bench
-            running.cancel()
-    finally:
-        bench.writer.close()
-
-
-class ThingsBoardDevice:
-    """tb-mqtt-client in a process of its own."""
-
-    def __init__(self, broker: PrivateMosquitto, username: str) -> None:
-        assert THINGSBOARD.exists(), "python3 scripts/bootstrap.py --env thingsboard makes it"
-        program = REPOSITORY / "citybrain_testing" / "thingsboard_device.py"
-        argv = [str(THINGSBOARD), str(program), broker.host, str(broker.port), username, WORDS[username]]
-        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.greeting = self._line()
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-    def do(self, what: str, given: Any) -> str:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": what, "with": given}) + "\n")
-        self._process.stdin.flush()
-        return self._line()
-
-    def end(self) -> None:
-        try:
-            self._process.communicate(timeout=WAIT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+    streams += [series(5, "tb-gate", "battery_v"), series(6, "g1", "battery_v")]
+    return registry_of(devices, streams)
 
 
 @asynccontextmanager
 async def thingsboard(broker: PrivateMosquitto, username: str) -> AsyncIterator[Callable[[str, Any], Any]]:
-    device = await asyncio.to_thread(ThingsBoardDevice, broker, username)
+    device = await asyncio.to_thread(ThingsBoardDevice, broker.host, broker.port, username, WORDS[username])
 
     async def do(what: str, given: Any) -> str:
         return await asyncio.to_thread(device.do, what, given)
@@ -135,7 +56,7 @@ async def thingsboard(broker: PrivateMosquitto, username: str) -> AsyncIterator[
 
 def test_thingsboards_own_client_is_stored_and_stays_connected(tmp_path: Path, broker: PrivateMosquitto) -> None:
     async def scene() -> None:
-        async with ingesting(tmp_path, broker) as bench, thingsboard(broker, "tb-gate") as do:
+        async with ingesting(tmp_path, broker, register()) as bench, thingsboard(broker, "tb-gate") as do:
             now = bench.clock.city_us() // 1000
             assert await do("telemetry", {"battery_v": 12.5}) == "ok"
             assert await do("telemetry", {"ts": now, "values": {"battery_v": 12.75, "csq": 17}}) == "ok"
@@ -171,7 +92,11 @@ def test_other_platforms_devices_are_stored_under_their_login_and_answered(
     """Their topics name a device; what counts is who has logged in."""
 
     async def scene() -> None:
-        async with ingesting(tmp_path, broker) as bench, _client(broker, "g1") as one, _client(broker, "g2") as two:
+        async with (
+            ingesting(tmp_path, broker, register()) as bench,
+            _client(broker, "g1") as one,
+            _client(broker, "g2") as two,
+        ):
             now = bench.clock.city_us() // 1000
             reply = "/sys/a1Pk/g1/thing/event/property/post_reply"
             await one.subscribe(reply, qos=1)
