@@ -21,7 +21,7 @@ from runtime.anchor_sinks import build_sinks
 from runtime.embedded import unprivileged
 from runtime.embedded.errors import EmbeddedError
 from runtime.embedded.mosquitto import MosquittoBroker
-from runtime.embedded.plugin import can_build
+from runtime.embedded.plugin import can_build, can_rewrite
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.settings import Settings, WrongSetting
 from storage.database import Database
@@ -175,11 +175,14 @@ def broker(settings: Settings) -> Check:
         )
     if not program.keeps_promises:
         return make(Grade.WARNING, "amqtt：不保证送达，仅供演示", "amqtt: no delivery guarantee, for a demo only")
+    rewrites = can_build() and can_rewrite(program.version)
     return make(
         Grade.OK,
-        f"Mosquitto {program.version}，{program.executable}；被拒消息由{'插件' if can_build() else '调试日志'}得知",
+        f"Mosquitto {program.version}，{program.executable}；被拒消息由{'插件' if can_build() else '调试日志'}得知；"
+        + ("其他平台的设备可按原主题接入" if rewrites else "其他平台的主题不改写（需 2.0 版、gcc 和头文件）"),
         f"Mosquitto {program.version}, {program.executable}; refusals told by "
-        + ("our plugin" if can_build() else "the debug log (faster with gcc, libmosquitto-dev, mosquitto-dev)"),
+        + ("our plugin" if can_build() else "the debug log (faster with gcc, libmosquitto-dev, mosquitto-dev)")
+        + ("; devices of other platforms keep their topics" if rewrites else "; topics of other platforms are refused"),
     )
 
 

@@ -134,7 +134,7 @@ class MosquittoBroker:
         store = self.data_dir / "store"
         store.mkdir(exist_ok=True, mode=0o700)
         library = self._plugin()
-        rewrites = library is not None and self.locate().version.startswith(plugin.REWRITES)
+        rewrites = library is not None and plugin.can_rewrite(self.locate().version)
         if rewrites:
             _replace(self.rules_file, rewrite_text())
         else:

@@ -27,6 +27,11 @@ def can_build() -> bool:
     return all(header.exists() for header in HEADERS) and shutil.which("gcc") is not None
 
 
+def can_rewrite(version: str) -> bool:
+    """Whether a broker of this version lets our plugin rewrite topics."""
+    return version.startswith(REWRITES)
+
+
 def tell_refusals(folder: Path) -> Path | None:
     """The compiled plugin in `folder`, made anew only when its source has changed; None where it cannot be made."""
     if not can_build():

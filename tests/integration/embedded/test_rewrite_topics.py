@@ -17,6 +17,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from citybrain_testing.servers import PrivateMosquitto, private_mosquitto
 from devices.credentials import acl_text
 from ingest.refusals import RefusalParser
+from runtime.embedded import plugin
+from runtime.embedded.mosquitto import MosquittoBroker
 
 pytestmark = [pytest.mark.broker, pytest.mark.compiler]
 
@@ -155,3 +157,15 @@ def test_the_broker_does_not_grow_with_the_topics_it_forgets(broker: PrivateMosq
 
     before = publish_many()
     assert publish_many() - before < GROWTH_MAX_KB
+
+
+def test_where_topics_are_not_rewritten_they_stay_shut(tmp_path: Path) -> None:
+    """What nobody reads must not be acknowledged; and what another process writes later goes by what the broker was started with."""
+    broker = MosquittoBroker(tmp_path, port=1, tenant="demo")
+    broker.prepare([])
+    assert "pattern write v1/devices/me/telemetry" in broker.acl_file.read_text()
+    MosquittoBroker(tmp_path, port=1, tenant="demo", build_plugin=False).prepare([])
+    assert "plugin_opt_rewrite" not in broker.conf_file.read_text()
+    broker.write_accounts({})
+    assert "v1/devices" not in broker.acl_file.read_text()
+    assert (plugin.can_rewrite("2.0.11"), plugin.can_rewrite("2.1.0")) == (True, False)
