@@ -286,6 +286,8 @@ class Pipeline:
             )
             self._refuse(message, device.device_id, [reason], "codec", batch)
             return
+        if self.stations.came_back(device.device_id, codec, batch.link.machine_s):
+            self.reconnected(device.device_id, batch.link.machine_s)
         pieces = self.stations.read(device, codec, message.payload, topic.more)
         if not pieces:
             # Acknowledged means stored: the packet itself, since the message that it belongs to may never be whole.

@@ -21,6 +21,7 @@ from devices.stations import (
     translate,
 )
 from devices.topics import down_raw
+from ingest.clock_rule import RECONNECT_WINDOW_S
 
 
 class StationReader:
@@ -31,6 +32,7 @@ class StationReader:
         self.index = StationIndex(registry)
         self._decoders: dict[tuple[str, str], tuple[Station, Decoder]] = {}
         self._missing: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._heard_s: dict[str, float] = {}
 
     @staticmethod
     def knows(codec: str) -> bool:
@@ -49,6 +51,15 @@ class StationReader:
         if child is None:
             return pieces
         return [dataclasses.replace(piece, station=child) if isinstance(piece, Report) else piece for piece in pieces]
+
+    def came_back(self, device_id: str, codec: str, machine_s: float) -> bool:
+        """Whether a device may have been cut off before this message. On our own topics `up/state` says so; devices of other
+        platforms have none, so a silence counts, and so does our own start."""
+        if codec not in dialects.routes():
+            return False
+        last_s = self._heard_s.get(device_id)
+        self._heard_s[device_id] = machine_s
+        return last_s is None or machine_s - last_s > RECONNECT_WINDOW_S
 
     def owner(self, report: Report, codec: str, sender: Device) -> Device | str:
         """The device that a frame speaks about, or why the sender may not send it: the sender itself or, where it is their

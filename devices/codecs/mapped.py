@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -20,7 +20,8 @@ from devices.codecs.samples import shown
 from devices.codecs.station import Refused, Report
 
 ECHO_MAX = 128  # characters of a message id that an answer repeats
-_BASIC = re.compile(r"\d{8}T\d{6}(?:\d{3})?Z")
+_ISO = re.compile(r"\d{8}T\d{6}Z|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ABSENT = object()
 
 
@@ -34,7 +35,7 @@ class Stamped(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Layout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Where things stand in a message. "" for a field: the platform has none.
 
-    `form` of the time: `ms` since 1970, or `basic` ("20151212T121212Z", with three more digits for milliseconds).
+    `form` of the time: `ms` since 1970, or `iso` ("20151212T121212Z" or "2021-08-13T10:10:10.555Z").
     """
 
     values: str
@@ -42,7 +43,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     child: str = ""
     prefix: str = ""
     time: str = ""
-    form: Literal["ms", "basic"] = "ms"
+    form: Literal["ms", "iso"] = "ms"
     reading: Stamped | None = None
 
 
@@ -133,14 +134,13 @@ def _time_us(value: Any, layout: Layout, where: str, found: Finding) -> int | No
         return None
     if layout.form == "ms":
         return stamp_us(value, where, found.problems)
-    if isinstance(value, str) and _BASIC.fullmatch(value):
-        digits = value[:15] + (value[15:-1] or "000")
+    if isinstance(value, str) and _ISO.fullmatch(value):
         try:
-            at = datetime.strptime(digits, "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
+            at = datetime.fromisoformat(value)
         except ValueError:
             pass
         else:
-            return round(at.timestamp() * 1000) * 1000
+            return (at - _EPOCH) // timedelta(microseconds=1)
     found.problems.append(f"{where}: expected a time like 20151212T121212Z, got {shown(value)}")
     return None
 

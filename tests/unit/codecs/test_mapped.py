@@ -27,7 +27,7 @@ JETLINKS = {"timestamp": 1601196762389, "messageId": "m-1", "deviceId": "other",
 HUAWEI = {
     "services": [
         {"service_id": "Temperature", "properties": {"value": 57}, "event_time": "20151212T121212Z"},
-        {"service_id": "Battery", "properties": {"level": 80}, "event_time": "20151212T121213500Z"},
+        {"service_id": "Battery", "properties": {"level": 80}, "event_time": "2015-12-12T12:12:13.500Z"},
     ]
 }
 HUAWEI_GATEWAY = {

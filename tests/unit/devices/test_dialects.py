@@ -63,7 +63,7 @@ def test_an_answer_goes_to_the_sender_whatever_the_topic_said() -> None:
         ("/{product}/{device}/up", "/#", "expected levels of letters"),
         ("/{product}/{device}/re", "/{product}/all/re", "else others would read it"),
         ("/{product}/{device}/re", "/{area}/{device}/re", "names that the message's topic does not have"),
-        ("{values: v}", "{values: v, form: iso}", "Invalid enum value"),
+        ("{values: v}", "{values: v, form: epoch}", "Invalid enum value"),
         ("source: a test", "sauce: a test", "unknown field"),
     ],
 )

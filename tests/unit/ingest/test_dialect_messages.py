@@ -177,3 +177,22 @@ def test_a_wrong_clock_is_told_and_nothing_is_sent_that_the_device_would_not_und
     assert [reply.topic for reply in outcome.replies] == ["/sys/a1Pk/g3/thing/event/property/post_reply"]
     (note,) = events(outcome, "ingest_note")
     assert note.data["reason"] == "clock_is_wrong"
+
+
+def test_a_backlog_after_a_silence_is_history_at_its_own_times() -> None:
+    """These devices have no state topic that would say that they were cut off."""
+    ago_ms = [NOW_MS - minutes * 60_000 for minutes in (40, 30, 20, 0)]
+    outcome = send("thingsboard", [{"ts": ts, "values": {"stage_m": n}} for n, ts in enumerate(ago_ms)], "g3")
+    late = Source.BACKFILL | Source.LATE
+    assert rows(outcome) == [(3, 0.0, late), (3, 1.0, late), (3, 2.0, late), (3, 3.0, Source.LIVE)]
+    assert [row["phenomenon_us"] for row in rows_of(records(outcome))] == [ts * 1000 for ts in ago_ms]
+
+
+def test_a_wrong_clock_stays_a_wrong_clock_however_long_the_silences() -> None:
+    pipe = pipeline()
+    for n in range(6):
+        now_us = LEKIMA_US + n * 120_000_000
+        payload = json.dumps({"ts": now_us // 1000 - 3_600_000, "values": {"stage_m": 9.0}}).encode()
+        message = Message(topic="cb/v1/demo/g3/up/raw/thingsboard", payload=payload, packet_id=n + 1, receive_us=now_us)
+        (row,) = rows(pipe.process([message], Link(machine_s=100.0 + 120 * n)))
+        assert row == (3, 9.0, Source.LIVE | Source.CLOCK_FAULT)
