@@ -52,6 +52,15 @@ JSON_SEEDS = [
     b'{"id":"a","ts":1700000000000,"type":"x","confidence":0.5,"values":{"a":1},"media":["https://a/b"]}',
     b'{"online":true,"ts":1700000000000}',
 ]
+PLATFORM_SEEDS = [
+    b'{"stage_m":3.5,"door":true}',
+    b'{"Device A":[{"ts":1700000000000,"values":{"stage_m":3.5}}]}',
+    b'{"device":"Device A"}',
+    b'{"id":"1","sys":{"ack":1},"params":{"stage_m":{"value":3.5,"time":1700000000000},"door":true}}',
+    b'{"timestamp":1700000000000,"properties":{"stage_m":3.5}}',
+    b'{"services":[{"service_id":"s","properties":{"a":1},"event_time":"20151212T121212Z"}]}',
+    b'{"devices":[{"device_id":"d","services":[{"service_id":"s","properties":{"a":1},"event_time":"20151212T121212Z"}]}]}',
+]
 
 
 def main() -> None:
@@ -137,6 +146,12 @@ def seeds(name: str) -> Iterator[bytes]:
                 place = [*_raw_codecs()].index(codec) if codec in _raw_codecs() else None
                 if place is not None:
                     yield from (bytes([len(_CHANNELS) + place]) + frame for frame in frames(file))
+            for place, codec in enumerate(_raw_codecs()):
+                if codec not in SEEDS_OF:
+                    yield from (bytes([len(_CHANNELS) + place]) + content for content in PLATFORM_SEEDS)
+            return
+        if name in _raw_codecs():
+            yield from (b"\0" + content for content in (*JSON_SEEDS, *PLATFORM_SEEDS))
             return
         yield from JSON_SEEDS
         return
