@@ -23,10 +23,12 @@ SELECT date_bin(%(bucket_us)s::bigint * INTERVAL '1 microsecond', phenomenon_tim
  GROUP BY bucket ORDER BY bucket LIMIT %(limit)s;
 
 -- hour_buckets: As `buckets`, for buckets of whole hours: from rollups, and from history where those do not hold all yet (marks) or
--- where the span begins or ends within an hour. `origin`: where buckets of days begin.
+-- where the span begins or ends within an hour. `origin`: where buckets of days begin. A mark before the floor counts for nothing:
+-- what history has of its hour is not all of it.
 WITH touched AS (
     SELECT hour FROM rollup_mark
      WHERE datastream = %(datastream)s AND hour > %(from_time)s - INTERVAL '1 hour' AND hour < %(to_time)s
+       AND hour >= coalesce((SELECT bound FROM history_floor), TIMESTAMPTZ '-infinity')
     UNION
     SELECT edge FROM unnest(%(edges)s::timestamptz[]) AS edge
 ), part AS (
@@ -53,6 +55,7 @@ SELECT date_bin(%(bucket_us)s::bigint * INTERVAL '1 microsecond', bucket, %(orig
 WITH touched AS (
     SELECT hour FROM rollup_mark
      WHERE datastream = %(datastream)s AND hour > %(from_time)s - INTERVAL '1 hour' AND hour < %(to_time)s
+       AND hour >= coalesce((SELECT bound FROM history_floor), TIMESTAMPTZ '-infinity')
     UNION
     SELECT edge FROM unnest(%(edges)s::timestamptz[]) AS edge
 ), whole AS (
@@ -111,6 +114,7 @@ SELECT date_bin(%(bucket_us)s::bigint * INTERVAL '1 microsecond', bucket, TIMEST
 WITH touched AS MATERIALIZED (
     SELECT DISTINCT datastream, hour FROM rollup_mark
      WHERE datastream = ANY(%(series)s) AND hour >= %(from_time)s AND hour < %(to_time)s
+       AND hour >= coalesce((SELECT bound FROM history_floor), TIMESTAMPTZ '-infinity')
 ), part AS (
     SELECT datastream, bucket, count, good, valued, total, min, max
       FROM rollup_hour h

@@ -249,11 +249,17 @@ def test_rollups_outlive_history_and_late_rows_do_not_spoil_them(in_database: An
         late = row | {"datastream": SLOW, "phenomenon_us": start + 5 * SECOND_US, "result": 999.0}
         log.append(obs([late]), at_us=end)
         await writer.drain(log.head())
-        await RollupJob(database, clock).all()
-        (first, *_) = await history.bucket_list(SLOW, start, end, HOUR_US)
-        assert (first.count, first.max) == (40, 3.9), (
-            "what is left of an hour does not replace what was made of all of it"
-        )
+        for _ in ("marked", "rolled up"):
+            for bucket_us in (HOUR_US, DAY_US):
+                near(
+                    await history.bucket_list(SLOW, start, end, bucket_us),
+                    definition.buckets([SLOW], start, end, bucket_us),
+                )
+            (first, *_) = await history.area_buckets([SLOW], start, end, HOUR_US)
+            assert (first["count"], first["max"]) == (40, 3.9), (
+                "what is left of an hour does not replace what was made of all of it, before the job or after it"
+            )
+            await RollupJob(database, clock).all()
         short = Maintenance(database, clock, retention_s=DAY_US / 1e6, minutes_s=DAY_US / 1e6, hours_s=DAY_US / 1e6)
         done = await short.once()
         assert (done["minute_partitions"], done["hours"] > 0) == (2, True)
