@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ssl
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +20,10 @@ import msgspec
 import structlog
 
 from devices import topics
+from devices.commands import INTERVAL_MAX_S, INTERVAL_MIN_S
 from devices.topics import Channel
 from simulators.ledger import Entry, Ledger
+from simulators.obedience import Obedience
 from simulators.scenario import FaultDoc, epoch_us
 from simulators.sensors import Instrument
 from simulators.simclock import SimClock
@@ -115,6 +118,10 @@ class SimDevice:
     _seq: int = 0
     _messages: int = 0
     _clock_set_us: int | None = None
+    obedience: Obedience = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.obedience = Obedience({"clock_set": self._set_clock, "interval_set": self._set_interval})
 
     @property
     def device_id(self) -> str:
@@ -209,13 +216,20 @@ class SimDevice:
         )
 
     async def _obey(self, client: aiomqtt.Client, command: dict[str, Any]) -> None:
-        known = command.get("method") == "clock_set"
-        if known:
-            self._clock_set_us = self.clock.city_us()
-        reply = {"state": "executed" if known else "failed", "ts": self._stamp_us(self.clock.city_us()) // 1000}
-        if not known:
-            reply["result"] = f"unknown method {command.get('method')!r}"
+        reply = self.obedience.obey(command, self._stamp_us(self.clock.city_us()))
         await self._publish(client, Channel.CMD, _encoder.encode(reply), argument=str(command.get("id", "unknown")))
+
+    def _set_clock(self, params: Mapping[str, Any]) -> None:
+        self._clock_set_us = self.clock.city_us()
+
+    def _set_interval(self, params: Mapping[str, Any]) -> None:
+        """Sample at another interval from the next sample on."""
+        interval_s = params.get("interval_s")
+        if not isinstance(interval_s, int | float) or not INTERVAL_MIN_S <= interval_s <= INTERVAL_MAX_S:
+            raise ValueError(f"interval_s {interval_s!r}: expected {INTERVAL_MIN_S:g} to {INTERVAL_MAX_S:g}")
+        self.instrument.set_interval(float(interval_s))
+        if self._next_us:
+            self._next_us = self.instrument.next_sample_us(self.clock.city_us())
 
     # -- up
 

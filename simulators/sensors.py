@@ -67,6 +67,10 @@ class Instrument:
         """The first sampling moment after a time."""
         return ((after_us - self._phase_us) // self._interval_us + 1) * self._interval_us + self._phase_us
 
+    def set_interval(self, interval_s: float) -> None:
+        """Sample every `interval_s` seconds of city time from now on, at the same phase."""
+        self._interval_us = round(interval_s * 1e6)
+
     def read(self, city_us: int) -> dict[str, float]:
         """Values at a moment, with noise, at the instrument's resolution."""
         return {key: self._one(key, city_us) for key in self._properties}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,6 +231,31 @@ def test_a_wrong_clock_is_stamped_1970_until_it_is_set(world: World, broker: Pri
                 unknown = {"id": "c2", "method": "open_valve"}
                 await far.client.publish(topic, msgspec.json.encode(unknown), qos=1)
                 await until("a refusal", lambda: far.replies[-1]["state"] == "failed")
+
+    asyncio.run(scene())
+
+
+def test_an_interval_is_set_once_however_often_the_command_comes(
+    world: World, broker: PrivateMosquitto, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        clock = _Clock(world.scenario.start_us)
+        with Ledger(tmp_path / "ledger.jsonl") as ledger:
+            device = a_device(world, broker, "rw-town", ledger, clock)
+            async with ingest(broker) as far, alive(device):
+                await until("records", lambda: len(far.records) > 1)
+                command = {"id": "i1", "method": "interval_set", "params": {"interval_s": 1800.0}}
+                command["expires_at"] = clock.city_us() // 1000 + 3_600_000
+                for _ in range(2):
+                    await far.client.publish("cb/v1/demo/rw-town/down/cmd", msgspec.json.encode(command), qos=1)
+                await until("two replies", lambda: len(far.replies) == 2)
+                assert far.replies[0] == far.replies[1]
+                assert far.replies[0]["state"] == "executed"
+                assert (device.obedience.executed, device.obedience.repeated) == (1, 1)
+                before = far.records[-1]["seq"]
+                await until("samples at the new interval", lambda: far.records[-1]["seq"] >= before + 3)
+                stamps = sorted({record["ts"] for record in far.records})[-3:]
+                assert [b - a for a, b in itertools.pairwise(stamps)] == [1_800_000, 1_800_000]
 
     asyncio.run(scene())
 
