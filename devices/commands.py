@@ -1,6 +1,7 @@
 """What we send down to devices: commands without side effects in the street, and the rule about those with.
 
-Two commands are harmless and allowed: setting a clock and setting a reporting interval. Everything that moves something
+Three commands are harmless and allowed: setting a clock, setting a reporting interval, and turning a camera to one of its
+presets. Everything that moves something
 (siren, pump, gate) is refused unless every line of the table in design.md section 2 holds; a plant's valves never.
 """
 
@@ -16,9 +17,10 @@ HARMLESS_LIFETIME_US = 600_000_000
 CLOCK_LIFETIME_US = 60_000_000  # a time that arrives later than that would be wrong again
 INTERVAL_MIN_S = 1.0
 INTERVAL_MAX_S = 86_400.0
+PRESET_MAX = 255  # GB/T 28181 A.3: the preset number is one byte, and 0 is reserved
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-HARMLESS = ("clock_set", "interval_set")
+HARMLESS = ("clock_set", "interval_set", "preset_goto")
 ACTUATORS = ("siren", "pump", "gate")
 NEVER = ("valve",)  # of a plant: the first call is to its control room, which decides
 
@@ -66,6 +68,13 @@ def set_interval(command_id: str, interval_s: float, *, now_us: int) -> DownComm
             "interval_set", [f"interval_s {interval_s}: expected {INTERVAL_MIN_S:g} to {INTERVAL_MAX_S:g}"]
         )
     return _command(command_id, "interval_set", {"interval_s": float(interval_s)}, now_us + HARMLESS_LIFETIME_US)
+
+
+def goto_preset(command_id: str, preset: int, *, now_us: int) -> DownCommand:
+    """Turn a camera to preset 1 .. 255. Raises CommandRefused outside, and for what is not a whole number."""
+    if isinstance(preset, bool) or not isinstance(preset, int) or not 1 <= preset <= PRESET_MAX:
+        raise CommandRefused("preset_goto", [f"preset {preset!r}: expected a whole number from 1 to {PRESET_MAX}"])
+    return _command(command_id, "preset_goto", {"preset": preset}, now_us + HARMLESS_LIFETIME_US)
 
 
 def move_actuator(

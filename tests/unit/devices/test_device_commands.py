@@ -12,9 +12,11 @@ import pytest
 
 from devices.commands import (
     ACTUATOR_LIFETIME_US,
+    HARMLESS_LIFETIME_US,
     ActuatorCircumstances,
     CommandRefused,
     actuator_refusals,
+    goto_preset,
     move_actuator,
     set_clock,
     set_interval,
@@ -33,6 +35,25 @@ def test_harmless_commands_have_the_published_shape() -> None:
             set_interval("c", wrong, now_us=0)
     with pytest.raises(CommandRefused, match="command id"):
         set_clock("a b", now_us=0)
+
+
+def test_a_camera_turns_to_a_preset_that_can_exist() -> None:
+    schema = json.loads(SCHEMAS.joinpath("cmd.json").read_text(encoding="utf-8"))
+    command = goto_preset("p1", 255, now_us=0)
+    jsonschema.validate(msgspec.to_builtins(command), schema)
+    assert (command.method, command.params) == ("preset_goto", {"preset": 255})
+    assert command.expires_at == HARMLESS_LIFETIME_US // 1000
+    for wrong in (0, 256, -1, True, 1.5):
+        with pytest.raises(CommandRefused, match="whole number"):
+            goto_preset("p", wrong, now_us=0)  # type: ignore[arg-type]
+
+
+def test_an_actuator_refusal_names_every_reason_at_once() -> None:
+    nothing = ActuatorCircumstances(enabled=False, device_online=False, remote=None, feedback=None)
+    with pytest.raises(CommandRefused) as refused:
+        move_actuator("c", "siren", "start", nothing, now_us=0)
+    for word in ("switched off", "offline", "remote", "feedback", "name each", "two persons"):
+        assert any(word in reason for reason in refused.value.reasons), word
 
 
 ALL_HOLDS = ActuatorCircumstances(
