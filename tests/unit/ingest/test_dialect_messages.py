@@ -111,7 +111,8 @@ def test_a_good_value_beside_a_bad_one_is_kept() -> None:
 def test_no_stamp_of_an_array_is_history_because_another_is_newer() -> None:
     """Both are within the live window: the one over the threshold must not hide behind a later one."""
     document = [{"ts": NOW_MS - 30_000, "values": {"stage_m": 9.5}}, {"ts": NOW_MS, "values": {"stage_m": 1.5}}]
-    assert rows(send("thingsboard", document, "g3")) == [(3, 9.5, Source.LIVE), (3, 1.5, Source.LIVE)]
+    fast = Source.LIVE | Source.RATE_OF_CHANGE
+    assert rows(send("thingsboard", document, "g3")) == [(3, 9.5, Source.LIVE), (3, 1.5, fast)]
 
 
 def test_a_gateway_speaks_for_its_own_children_alone() -> None:
