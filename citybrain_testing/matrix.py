@@ -204,6 +204,11 @@ ROWS: Mapping[tuple[str, str], Row] = {
         params={"area": "3399"},
         query=f"?property=stage_m&from={CITY_US}&to={CITY_US + 1}",
     ),
+    ("GET", "/api/v1/observations/export"): Row(
+        action=Action.READ_OBSERVATIONS,
+        place=Place.OBJECT,
+        query=f"?device=wg-river&from={CITY_US}&to={CITY_US + 1}",
+    ),
     ("GET", "/api/v1/dead-letters"): Row(action=Action.READ_DEAD_LETTERS),
     # alarms
     ("GET", "/api/v1/alarms"): Row(action=Action.READ_ALARMS, place=Place.LIST),

@@ -17,7 +17,7 @@ HARMLESS_LIFETIME_US = 600_000_000
 CLOCK_LIFETIME_US = 60_000_000  # a time that arrives later than that would be wrong again
 INTERVAL_MIN_S = 1.0
 INTERVAL_MAX_S = 86_400.0
-PRESET_MAX = 255  # GB/T 28181 A.3: the preset number is one byte, and 0 is reserved
+PRESET_MAX = 255  # GB/T 28181 A.3: the preset number is one byte, and 0 is reserved (not verified)
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 HARMLESS = ("clock_set", "interval_set", "preset_goto")

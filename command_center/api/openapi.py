@@ -22,6 +22,7 @@ from command_center.device_care.rates import RatesAnswer
 from command_center.duty.model import Chain, Colleague, Handover, Instruction, LogEntry, Post, Shift
 from command_center.grid.model import DueVisit, EventKind, Report, Visit
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
+from command_center.observation_files import MEDIA_TYPES as OBSERVATION_TYPES
 from command_center.plans import Plan
 from command_center.quality import QualityBoard
 from command_center.records import Request as AgencyRequest
@@ -187,6 +188,7 @@ FILES: dict[tuple[str, str], tuple[str, ...]] = {
     ("get", "/metrics"): ("text/plain",),
     ("get", "/api/v1/layers/{layer}.geojson"): ("application/geo+json",),
     ("get", "/api/v1/areas.geojson"): ("application/geo+json",),
+    ("get", "/api/v1/observations/export"): tuple(kind.partition(";")[0] for kind in OBSERVATION_TYPES.values()),
     ("get", "/api/v1/dictionary.xlsx"): (MEDIA_TYPES[Format.XLSX],),
     ("get", "/api/v1/registers/{kind}/template.xlsx"): (MEDIA_TYPES[Format.XLSX],),
     ("get", "/api/v1/registers/{kind}/export"): _SHEETS,
@@ -198,6 +200,7 @@ MORE: dict[tuple[str, str], tuple[int, ...]] = {
     ("post", "/api/v1/sessions/key"): (401, 403, 404, 429),
     ("get", "/metrics"): (403,),
     ("get", "/api/v1/oidc/login"): (404,),
+    ("get", "/api/v1/observations/export"): (404,),
     ("get", "/api/v1/oidc/callback"): (400, 401, 404),
     ("get", "/api/v1/registers/unverified"): (404,),
     ("post", "/api/v1/imports"): (415,),
@@ -280,7 +283,7 @@ def _document(app: FastAPI, open_paths: frozenset[str]) -> dict[str, Any]:
         content = success.setdefault("content", {})
         content["application/json"] = {"schema": _page(schema) if paged else schema}
     for (method, path), kinds in FILES.items():
-        content = {kind: {} if kind.endswith("json") else {"schema": {"type": "string"}} for kind in kinds}
+        content = {kind: {} if kind.endswith("+json") else {"schema": {"type": "string"}} for kind in kinds}
         document["paths"][path][method]["responses"]["200"]["content"] = content
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

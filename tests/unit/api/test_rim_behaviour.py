@@ -154,6 +154,10 @@ def test_observations_and_buckets(desk: Desk) -> None:
     area = desk.get(f"/api/v1/areas/3399/observations?{span}").json()
     assert (area["uom"], area["area"], area["series"], area["items"][0]["series"]) == ("m", "3399", 1, 1)
     assert desk.get(f"/api/v1/areas/3398/observations?{span}").status_code == 404
+    sheet = desk.get(f"/api/v1/observations/export?device=gauge-1&from={CITY_US}&to={CITY_US + 1}&format=ndjson")
+    assert (sheet.headers["content-type"], sheet.headers["x-series"]) == ("application/x-ndjson", "1")
+    assert sheet.json()["property"] == "stage_m"
+    assert desk.get(f"/api/v1/observations/export?area=3398&from={CITY_US}&to={CITY_US + 1}").status_code == 404
     assert desk.get(f"/api/v1/areas/3399/observations?{span}&bucket_s=4000").status_code == 422
 
 
