@@ -169,6 +169,7 @@ KIND_OF_HAZARD: Mapping[str, str] = {
     "wind": "typhoon",
     "hazchem": "hazchem",
     "air": "other",
+    "fire": "other",
 }
 
 

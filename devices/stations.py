@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from devices.codecs.gb26875 import Gb26875Decoder
 from devices.codecs.hj212 import Hj212Decoder
 from devices.codecs.samples import Sample
 from devices.codecs.senml import SenmlDecoder
@@ -83,12 +84,13 @@ class DeviceModelLike(Protocol):
 DECODERS: Mapping[str, Callable[[Station], Decoder]] = {
     "hj212": lambda station: Hj212Decoder(min_interval_s=station.min_interval_s),
     "sl651": lambda _: Sl651Decoder(),
+    "gb26875": lambda _: Gb26875Decoder(),
     "senml": lambda _: SenmlDecoder(),
     "senml-cbor": lambda _: SenmlDecoder(cbor=True),
     **decoders(),
 }
 FAMILIES = tuple(dict.fromkeys(families().get(codec, codec) for codec in DECODERS))
-STREAMED = ("hj212", "sl651")  # whose frames know where they end, so that they can come over TCP
+STREAMED = ("hj212", "sl651", "gb26875")  # whose frames know where they end, so that they can come over TCP
 
 
 def family(codec: str) -> str:

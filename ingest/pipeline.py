@@ -308,6 +308,14 @@ class Pipeline:
         """One frame of a station that is who it says it is."""
         found, differs = self.stations.translated(report, owner, codec, message.receive_us)
         batch.readings.extend(_Reading(message, sample, owner, report) for sample in found.samples)
+        for one in report.happened:
+            about = {"type": one.type, "confidence": 1.0, "codec": codec, "component": one.name, "text": one.text}
+            ts_us = message.receive_us if one.time_us is None else one.time_us
+            identifier = f"{codec}:{one.type}:{one.name}:{ts_us}"
+            told_event = json_v1.DeviceEvent(
+                type=one.type, id=identifier, ts_us=one.time_us, backfill=report.backfill, data=about
+            )
+            self._happened(message, told_event, identifier, owner, batch, report)
         if problems := [*report.problems, *found.problems]:
             self._refuse(message, owner.device_id, problems, "payload", batch)
         if differs:
@@ -559,16 +567,28 @@ class Pipeline:
         if event is None:
             self._refuse(message, device.device_id, problems, "payload", batch)
             return
+        identifier = event.id or _event_hash(message, device, timed=event.ts_us is not None)
+        self._happened(message, event, identifier, device, batch)
+
+    def _happened(
+        self,
+        message: Message,
+        event: json_v1.DeviceEvent,
+        identifier: str,
+        device: Device,
+        batch: _Batch,
+        report: Report | None = None,
+    ) -> None:
+        """An event at its own time, or at its receipt where the device's clock is wrong."""
         stamp = Stamp(ts_us=event.ts_us, receive_us=message.receive_us, backfill=event.backfill)
         state = self._clocks.get(device.device_id, FRESH)
         _, (verdict,) = judge(state, [stamp], self._limits_of(device), self._situation(device, batch))
         data = dict(event.data)
         if verdict.device_us is not None:
             data |= {"device_ts": verdict.device_us // 1000, "clock_fault": True}
-            self._set_clock(device, message, verdict, batch)
+            self._set_clock(device, message, verdict, batch, report)
         if verdict.source & Source.BACKFILL:
             data["backfill"] = True
-        identifier = event.id or _event_hash(message, device, timed=event.ts_us is not None)
         body = EventBody(
             type="device_event",
             device_id=device.device_id,

@@ -35,7 +35,9 @@ CHINA_US = 8 * 3_600 * SECOND_US
 GONE_US = -(1 << 62)
 UNSEEN, UNTESTED = -2, -1
 NEIGHBOURS = "neighbours"  # attribute of a device: {property: {device, limit}}
-STEP_MIN_US = 10 * SECOND_US  # of a shorter step the noise of the instrument would look like a rate
+STEP_MIN_US = (
+    60 * SECOND_US
+)  # a change that a minute may bring is no rate, however soon it comes: waves, noise of the instrument
 FRESH_INTERVALS = 2.0  # an older value of a neighbour says nothing
 
 Numbers = npt.NDArray[Any]

@@ -21,7 +21,7 @@ from rules.transitions import COLOURS
 
 SHIPPED = Path(__file__).parent / "documents"
 TEMPLATES = ("level", "gas", "event", "typhoon", "absence")
-HAZARDS = ("flood", "typhoon", "hazchem", "wind", "rain", "air", "device")
+HAZARDS = ("flood", "typhoon", "hazchem", "fire", "wind", "rain", "air", "device")
 ALARM_COLOURS = COLOURS[1:]
 # What a text may name in braces. A misspelt name would otherwise be found at the moment of the alarm.
 TEXT_NAMES = frozenset(

@@ -283,7 +283,7 @@ def _document(app: FastAPI, open_paths: frozenset[str]) -> dict[str, Any]:
         content = success.setdefault("content", {})
         content["application/json"] = {"schema": _page(schema) if paged else schema}
     for (method, path), kinds in FILES.items():
-        content = {kind: {} if kind.endswith("+json") else {"schema": {"type": "string"}} for kind in kinds}
+        content = {kind: {} if kind.endswith("json") else {"schema": {"type": "string"}} for kind in kinds}
         document["paths"][path][method]["responses"]["200"]["content"] = content
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

@@ -18,7 +18,7 @@ Data are an identifier of their type, a count, and that many objects, each with 
 
 TYPE and ADDRESS are of the fire protection system that the component belongs to (two panels of one type are two addresses),
 KIND is of the component and COMPONENT its address as an unsigned number, low byte first, in decimal. A state is a number
-here; which bit says what (bit 1: fire, bit 2: fault in all of them) is for whoever reads it. Types other than these come as
+here; bit 1 is fire and bit 2 fault in all of them, and each object that has one is a happening besides (`fire_alarm`, `fire_fault`). Types other than these come as
 facts in hex.
 
 Every frame of data (command 2) is confirmed: command 3 with its serial number, version and time. A frame of data without any
@@ -40,7 +40,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Literal
 
 from devices.codecs.checksums import byte_sum, xor_sum
-from devices.codecs.station import Group, Reading, Refused, Report, Said, begins
+from devices.codecs.station import Group, Happening, Reading, Refused, Report, Said, begins
 
 LOCAL = timezone(timedelta(hours=8))
 START, END = b"@@", b"##"
@@ -53,6 +53,8 @@ HEX_MAX = 2048  # digits of data that facts repeat: all of them
 
 CONTROL, DATA, CONFIRM, REPLY, DENY = 1, 2, 3, 5, 6
 SYSTEM, COMPONENT, ANALOGUE, TRANSMITTER, SET_CLOCK = 1, 2, 3, 21, 90
+STATES = (SYSTEM, COMPONENT, TRANSMITTER)
+HAPPENINGS = (("fire_alarm", 1 << 1), ("fire_fault", 1 << 2))  # by bits of a state
 
 # Quantity of an analogue value -> unit and how many steps make one of it. Others (0, 13 to 255) stay as they come.
 QUANTITIES: Mapping[int, tuple[str, int]] = {
@@ -181,9 +183,11 @@ class Gb26875Decoder:
         kind = frame.data[0] if frame.data else None
         said = _said(frame)
         groups: tuple[Group, ...] = ()
+        happened: tuple[Happening, ...] = ()
         if said is Said.DATA:
             try:
                 groups = self._groups(frame.data, facts, problems)
+                happened = _happenings(groups, facts.get("descriptions", {})) if frame.data[0] in STATES else ()
             except WrongFrame as error:
                 return Refused(raw, (str(error),), frame.source)
         elif kind is not None:
@@ -193,6 +197,7 @@ class Gb26875Decoder:
             station=frame.source,
             raw=raw,
             groups=groups,
+            happened=happened,
             crc_alternative=self._checksum != "sum",
             command=f"{frame.command}" if kind is None else f"{frame.command}/{kind}",
             facts=facts,
@@ -349,6 +354,17 @@ def _whole_inside(buffer: bytearray, checksum: Checksum) -> int:
         if end <= len(buffer) and not _checksum_problem(bytes(buffer[at:end]), checksum):
             return at
     return 0
+
+
+def _happenings(groups: tuple[Group, ...], descriptions: Mapping[str, str]) -> tuple[Happening, ...]:
+    """Each object whose state has a bit of HAPPENINGS, in the order of the frame."""
+    return tuple(
+        Happening(type=what, name=reading.name, time_us=group.time_us, text=descriptions.get(reading.name, ""))
+        for group in groups
+        for reading in group.readings
+        for what, bit in HAPPENINGS
+        if int(reading.value or 0) & bit
+    )
 
 
 def _said(frame: Frame) -> Said:

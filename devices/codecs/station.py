@@ -55,6 +55,17 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """Something that the station says happened: `type` is the city's word for it ("fire_alarm"), `name` what it is about in the
+    protocol's words, `text` what the station calls that. Without a time (None): at its receipt."""
+
+    type: str
+    name: str
+    time_us: int | None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """One frame that holds: start, length, checksum and grammar.
 
@@ -70,6 +81,7 @@ class Report:
     raw: bytes
     password: str | None = None
     groups: tuple[Group, ...] = ()
+    happened: tuple[Happening, ...] = ()
     backfill: bool = False
     each_by_its_time: bool = False
     crc_alternative: bool = False

@@ -21,8 +21,9 @@ from citybrain_testing.forgetful_disk import ForgetfulDisk
 from citybrain_testing.logged import all_records, events_of, registry_of, rows_of
 from citybrain_testing.servers import free_port, private_mosquitto
 from citybrain_testing.stations import DialInStation, Hj212Dialect, hj212_device, hj212_frame, local
+from devices.codecs import gb26875
 from devices.models import load_models
-from devices.registry import Datastream, Registry
+from devices.registry import Datastream, Device, Registry
 from devices.stations import StationIndex
 from ingest import tcp_in
 from ingest.doors import Listener
@@ -42,6 +43,15 @@ def registry(**fields: Any) -> Registry:
         hj212_device("dust-1", "MN1", **fields),
         hj212_device("dust-2", "MN2"),
         hj212_device("far", "MN3", allow=["10.9.0.0/16"]),
+        Device(
+            device_id="fire-1",
+            model="fire-alarm-unit-v1",
+            kind="fire_alarm_unit",
+            name="fire-1",
+            lon=121.4,
+            lat=28.7,
+            attributes={"stations": {"gb26875": {"station": "000000000379"}}},
+        ),
     ]
     streams = [
         Datastream(datastream=n, device_id=d.device_id, property="pm25_ug_m3", uom="ug/m3")
@@ -78,7 +88,9 @@ class Door:
 
 
 @asynccontextmanager
-async def door(tmp_path: Path, *, networks: str = "127.0.0.0/8", **patience: float) -> AsyncIterator[Door]:
+async def door(
+    tmp_path: Path, *, networks: str = "127.0.0.0/8", codec: str = "hj212", **patience: float
+) -> AsyncIterator[Door]:
     clock, known = RunningClock(LEKIMA_US), registry()
     with LogWriter(tmp_path / "log", clock) as writer:
         held = asyncio.Event()
@@ -91,7 +103,7 @@ async def door(tmp_path: Path, *, networks: str = "127.0.0.0/8", **patience: flo
 
         tcp = TcpInput(
             tenant="demo",
-            listeners=[Listener(codec="hj212", host="127.0.0.1", port=0)],
+            listeners=[Listener(codec=codec, host="127.0.0.1", port=0)],
             networks=[ipaddress.ip_network(networks)],
             index=StationIndex(known),
             clock=clock,
@@ -149,6 +161,32 @@ def test_a_frame_is_answered_once_it_is_on_disk_and_not_before(tmp_path: Path) -
             assert b"ST=91;CN=9014;" in answer
             assert logged(tmp_path) == [(1, 35.2)]
             assert opened.connected == ["dust-1"]
+            writer.close()
+
+    run(scenario)
+
+
+def test_a_fire_is_confirmed_once_it_is_on_disk(tmp_path: Path) -> None:
+    """GB/T 26875.3: command 3 with the frame's serial number, after the fsync; a frame in two pieces."""
+    item = bytes([1, 1, 40]) + (3).to_bytes(4, "little") + (0b10).to_bytes(2, "little") + b"\0" * 31
+    data = bytes([2, 1]) + item + gb26875.time_tag(LEKIMA_US)
+    wanted = {"source": "000000000379", "destination": "0" * 12, "version": 0x0101, "time": gb26875.time_tag(LEKIMA_US)}
+    sent = gb26875.encode(gb26875.Frame(serial=9, command=gb26875.DATA, data=data, **wanted))
+
+    async def scenario() -> None:
+        async with door(tmp_path, codec="gb26875") as opened:
+            opened.held.clear()
+            reader, writer = await opened.dial()
+            writer.write(sent[:20])
+            await writer.drain()
+            writer.write(sent[20:])
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(10), 0.3)
+            opened.held.set()
+            answer = gb26875.open_frame(await asyncio.wait_for(reader.readuntil(b"##"), 5))
+            assert (answer.command, answer.serial) == (gb26875.CONFIRM, 9)
+            (fire,) = events_of(all_records(tmp_path / "log"), "device_event")
+            assert (fire.device_id, fire.data["type"], fire.phenomenon_us) == ("fire-1", "fire_alarm", LEKIMA_US)
             writer.close()
 
     run(scenario)

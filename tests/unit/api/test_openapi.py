@@ -49,7 +49,7 @@ def test_every_operation_says_who_may_what_comes_back_and_how_it_fails(method: s
     else:
         kinds = responses[success]["content"]
         assert kinds
-        assert all("schema" in content or kind.endswith("geo+json") for kind, content in kinds.items())
+        assert all("schema" in content or kind.endswith(("geo+json", "ndjson")) for kind, content in kinds.items())
         assert kinds.get("application/json", {}).get("schema", True), "an answer without a shape"
     refusals = {status: answer for status, answer in responses.items() if status[0] in "45" and (path, status) != READY}
     assert "422" in refusals

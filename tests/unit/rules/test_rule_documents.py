@@ -16,6 +16,7 @@ GOOD = (documents.SHIPPED / "flood.underpass-depth.yaml").read_text(encoding="ut
 def test_every_rule_that_the_rooms_name_is_shipped() -> None:
     assert [d.id for d in documents.shipped()] == [
         "device.absence",
+        "fire.alarm-unit",
         "flood.camera-waterlogging",
         "flood.river-stage",
         "flood.underpass-depth",
