@@ -64,8 +64,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     clock_fault: bool = False
 
 
-class DeviceClock(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the rule remembers of one device."""
+class DeviceClock(msgspec.Struct, kw_only=True, gc=False):
+    """What the rule remembers of one device. Only `ingest.lane` changes one in place, for a stamp that `live` would believe."""
 
     run: int = 0  # strictly increasing late stamps in a row since the reconnect that gain on our clock
     last_ts_us: int | None = None

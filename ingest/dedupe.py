@@ -6,8 +6,8 @@ tail of the log tells which of the redelivered (DUP) messages were made durable 
 
 from __future__ import annotations
 
-import hashlib
 import struct
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable
 
@@ -22,9 +22,10 @@ PacketKey = tuple[int, int]
 
 
 def packet_key(message: Message) -> PacketKey:
-    """(packet id, 64-bit hash of topic and payload)."""
-    digest = hashlib.blake2b(message.topic.encode() + b"\0" + message.payload, digest_size=8).digest()
-    return message.packet_id, int.from_bytes(digest, "little")
+    """(packet id, 64 bits of checksums of topic and payload). They need not withstand an attacker: only a message that the broker itself marks as
+    sent again is held against them, and with its own packet id."""
+    payload = message.payload
+    return message.packet_id, zlib.adler32(payload) << 32 | zlib.crc32(payload, zlib.crc32(message.topic.encode()))
 
 
 def pack(keys: Iterable[PacketKey]) -> dict[bytes, bytes]:
@@ -46,11 +47,9 @@ class DupTail:
     def add(self, keys: Iterable[PacketKey]) -> None:
         known = self._keys
         for key in keys:
-            if key in known:
-                known.move_to_end(key)
-            else:
-                known[key] = None
-        while len(known) > self._size:
+            known[key] = None
+            known.move_to_end(key)
+        for _ in range(len(known) - self._size):
             known.popitem(last=False)
 
     def __contains__(self, key: PacketKey) -> bool:

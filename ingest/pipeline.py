@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from devices import topics
 from devices.codecs import json_v1
@@ -39,6 +41,7 @@ from ingest.clock_rule import (
 )
 from ingest.dedupe import DupTail, PacketKey, packet_key
 from ingest.gaps import Gap, SeqGaps
+from ingest.lane import Lane
 from ingest.letters import RAW_MAX, Quota, dead_letter
 from ingest.message import Message, Reply
 from ingest.quality import QualityControl, Spike
@@ -56,6 +59,7 @@ QUALITY_TESTS = (
     Source.ATTENUATED,
     Source.NEIGHBOUR,
 )
+PLAIN_FLAGS = (Source.OVER_RANGE, Source.UNDER_RANGE, Source.LATE)
 _WORTH = np.zeros(10, np.uint8)  # by QARTOD code, how little a value is worth; see values.check
 _WORTH[[1, 2, 3, 4, 9]] = range(5)
 GOOD, LIVE = Quality.GOOD.value, int(Source.LIVE)
@@ -99,6 +103,7 @@ class _Batch:
     problems: dict[int, tuple[Message, str, list[str]]] = field(default_factory=dict)  # by id of the message
     received: dict[Channel, int] = field(default_factory=dict)
     gaps: dict[str, tuple[int, list[Gap]]] = field(default_factory=dict)  # by device
+    apart: set[str] = field(default_factory=set)  # devices with a sample that went the long way
 
 
 class Pipeline:
@@ -137,6 +142,7 @@ class Pipeline:
         self._clocks: dict[str, DeviceClock] = {}
         self._online: dict[str, bool] = {}
         self._reconnected_s: dict[str, float] = {}
+        self._lane = Lane(registry, self._routes, self._clocks, self._limits_of)
         self._doubted: dict[
             str, list[_Reading | None]
         ] = {}  # of a wrong clock, or the beginning of a backlog: the third tells
@@ -149,18 +155,27 @@ class Pipeline:
         """Everything that follows from these messages. Never raises for what a device sent."""
         batch = _Batch(link)
         packets: list[PacketKey] = []
+        told = 0  # of the packets, those that the tail knows
+        self._lane.begin()
         for message in messages:
-            key = packet_key(message)
-            if message.dup and key in self._tail:
-                metrics.DUPLICATES.inc()
-                self._receipts_again(message, batch)
-                continue
             if message.packet_id:
+                key = packet_key(message)
+                if message.dup:
+                    # Before their fsync: the acknowledgement of a second copy comes after the first one's.
+                    self._tail.add(packets[told:])
+                    told = len(packets)
+                    if key in self._tail:
+                        metrics.DUPLICATES.inc()
+                        self._receipts_again(message, batch)
+                        continue
                 packets.append(key)
-                self._tail.add(
-                    (key,)
-                )  # before its fsync: the acknowledgement of a second copy comes after the first one's
-            self._take(message, batch)
+            numbered = self._lane.take(message, batch.rows, batch.apart)
+            if numbered is None:
+                self._take(message, batch)
+                continue
+            for device_id, seq in numbered:
+                self._numbered(message, device_id, seq, batch)
+        self._tail.add(packets[told:])
         self._judge_readings(batch)
         for message, device_id, reasons in batch.problems.values():
             within = self._quota.take(device_id, link.machine_s)
@@ -171,7 +186,7 @@ class Pipeline:
             data = {"reason": "seq_gap", "missing": missing, "after": gaps[0].after, "before": gaps[-1].before}
             self._note(device_id, receive_us, data, batch)
         metrics.ROWS.inc(len(batch.rows))
-        for channel, count in batch.received.items():
+        for channel, count in [*batch.received.items(), *self._lane.received.items()]:
             metrics.RECEIVED.labels(channel.value).inc(count)
         return Outcome(
             records=self._controlled(batch, packets) + batch.events,
@@ -185,19 +200,30 @@ class Pipeline:
             return []
         columns = batch.rows.columns()
         stream, at_us, source = (
-            np.array(columns[name], np.int64) for name in ("datastream", "phenomenon_us", "source")
+            columns[name].to_numpy().astype(np.int64) for name in ("datastream", "phenomenon_us", "source")
         )
-        flags, found, spikes = self._control.control(stream, at_us, source, columns["result"])
+        results = columns["result"].to_numpy(zero_copy_only=False)  # NaN where there is a text
+        flags, found, spikes = self._control.control(stream, at_us, source, results)
+        self._count_found(found, QUALITY_TESTS)
+        plain = batch.rows.plain_rows
+        if plain:
+            outside = self._lane.checked(stream[:plain], results[:plain])
+            self._count_found(outside | source[:plain], PLAIN_FLAGS)
+            found[:plain] |= outside
+            flags[:plain][(outside != 0) & (flags[:plain] == GOOD)] = Quality.SUSPECT
         if found.any():
-            quality = np.array(columns["quality"], np.uint8)
-            columns["quality"] = np.where(_WORTH[flags] > _WORTH[quality], flags, quality)
-            columns["source"] = (source | found).astype(np.uint16)
-            for test in QUALITY_TESTS:
-                if count := int(((found & test) != 0).sum()):
-                    metrics.FLAGGED.labels(str(test.name).lower()).inc(count)
+            quality = columns["quality"].to_numpy()
+            columns["quality"] = pa.array(np.where(_WORTH[flags] > _WORTH[quality], flags, quality), pa.uint8())
+            columns["source"] = pa.array(source | found, pa.uint16())
         for spike in spikes:
             self._note_spike(spike, batch)
         return batch.rows.records(columns, packets)
+
+    @staticmethod
+    def _count_found(found: npt.NDArray[np.int64], flags: Sequence[Source]) -> None:
+        for flag in flags if found.any() else ():
+            if count := int(((found & flag) != 0).sum()):
+                metrics.FLAGGED.labels(str(flag.name).lower()).inc(count)
 
     def _note_spike(self, spike: Spike, batch: _Batch) -> None:
         stream = self.registry.datastreams[spike.datastream]
@@ -230,6 +256,7 @@ class Pipeline:
             self._refuse(message, topic.device_id, [reason], "retained", batch)
             return
         assert device is not None
+        self._lane.learn(message.topic, topic)
         self._by_channel(message, topic, device, batch)
 
     def _topic(self, message: Message) -> UpTopic:
@@ -307,6 +334,7 @@ class Pipeline:
     def _report(self, message: Message, codec: str, report: Report, owner: Device, batch: _Batch) -> None:
         """One frame of a station that is who it says it is."""
         found, differs = self.stations.translated(report, owner, codec, message.receive_us)
+        batch.apart.add(owner.device_id)
         batch.readings.extend(_Reading(message, sample, owner, report) for sample in found.samples)
         for one in report.happened:
             about = {"type": one.type, "confidence": 1.0, "codec": codec, "component": one.name, "text": one.text}
@@ -359,6 +387,7 @@ class Pipeline:
                     self._refuse(message, device.device_id, [child], "identity", batch)
                     continue
                 owner = child
+            batch.apart.add(owner.device_id)
             batch.readings.append(_Reading(message, sample, owner))
 
     def _child(self, child_id: str, gateway: Device) -> Device | str:
@@ -487,10 +516,14 @@ class Pipeline:
         if verdict.clock_fault:
             self._set_clock(device, message, verdict, batch, reading.report)
         if sample.seq is not None:
-            self._receipt(message, sample, batch)
-            gap = self._gaps.seen(device.device_id, sample.seq)
-            if gap is not None:
-                batch.gaps.setdefault(device.device_id, (message.receive_us, []))[1].append(gap)
+            self._numbered(message, device.device_id, sample.seq, batch)
+
+    def _numbered(self, message: Message, device_id: str, seq: int, batch: _Batch) -> None:
+        """Receipt and gap of a sample with a number."""
+        self._receipt(message, device_id, seq, batch)
+        gap = self._gaps.seen(device_id, seq)
+        if gap is not None:
+            batch.gaps.setdefault(device_id, (message.receive_us, []))[1].append(gap)
 
     @staticmethod
     def _count_flags(source: Source, rows: int = 1) -> None:
@@ -530,11 +563,10 @@ class Pipeline:
 
     # -- receipts
 
-    def _receipt(self, message: Message, sample: Sample, batch: _Batch) -> None:
-        assert sample.seq is not None
+    def _receipt(self, message: Message, device_id: str, seq: int, batch: _Batch) -> None:
         sender = self._topic(message).device_id
-        child = sample.device_id if sample.device_id != sender else ""
-        batch.replies.append(acks.receipt(self._tenant, sender, sample.seq, child=child))
+        child = device_id if device_id != sender else ""
+        batch.replies.append(acks.receipt(self._tenant, sender, seq, child=child))
 
     def _receipts_again(self, message: Message, batch: _Batch) -> None:
         """A duplicate says that we ended between fsync and PUBACK: its receipts may not have gone out."""
@@ -550,7 +582,7 @@ class Pipeline:
             return
         for sample in decoded.samples:
             if sample.seq is not None:
-                self._receipt(message, sample, batch)
+                self._receipt(message, sample.device_id, sample.seq, batch)
 
     def _answers_again(self, message: Message, topic: UpTopic, batch: _Batch) -> None:
         device = self.registry.devices.get(topic.device_id)

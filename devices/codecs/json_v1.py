@@ -28,9 +28,27 @@ class _Telemetry(msgspec.Struct):
     bf: bool = False
 
 
+class Plain(msgspec.Struct):
+    """What a message of nothing but numbers with a stamp is; see `plain`. Whole numbers are floats here; bools are refused."""
+
+    values: dict[str, float]
+    ts: int
+    seq: int | None = None
+    q: dict[str, int] | None = None
+    bf: bool = False
+
+
+_plain_one = msgspec.json.Decoder(Plain)
+_plain_many = msgspec.json.Decoder(dict[str, list[Plain]])
 _fast = msgspec.json.Decoder(_Telemetry)
 _fast_gateway = msgspec.json.Decoder(dict[str, list[_Telemetry]])
 _any = msgspec.json.Decoder()
+
+
+plain = _plain_one.decode
+"""bytes -> Plain, of one telemetry object. Raises msgspec.DecodeError or UnicodeDecodeError for everything else, right or wrong: `telemetry` tells."""
+plain_gateway = _plain_many.decode
+"""bytes -> dict of lists of Plain by child; raises as `plain`, and `gateway` tells."""
 
 
 def telemetry(device_id: str, payload: bytes) -> Decoded:
@@ -39,7 +57,7 @@ def telemetry(device_id: str, payload: bytes) -> Decoded:
         fast = _fast.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _telemetry_slow(device_id, payload)
-    if not _plain(fast):
+    if not _in_order(fast):
         return _telemetry_slow(device_id, payload)
     return Decoded(samples=[_sample(device_id, fast)])
 
@@ -79,7 +97,7 @@ def gateway(payload: bytes) -> Decoded:
         return _gateway_slow(payload)
     samples: list[Sample] = []
     for child, items in fast.items():
-        if not items or not all(map(_plain, items)):
+        if not items or not all(map(_in_order, items)):
             return _gateway_slow(payload)
         samples += [_sample(child, item, f"{child}[{index}]") for index, item in enumerate(items)]
     return Decoded(samples=samples) if samples else _gateway_slow(payload)
@@ -256,7 +274,7 @@ def _flag(value: Any, prefix: str, problems: list[str]) -> bool:
     return value is True
 
 
-def _plain(fast: _Telemetry) -> bool:
+def _in_order(fast: _Telemetry) -> bool:
     """Whether everything that the types alone do not say is in order."""
     return (
         bool(fast.values)
