@@ -54,8 +54,10 @@ def test_ticks_begin_after_the_backlog_and_follow_the_city_clock(tmp_path: Path)
             await stopped(task)
 
     asyncio.run(scene())
-    times = [record.at_us for record in all_records(tmp_path)[:3]]
-    assert [at_us // 30_000_000 - times[0] // 30_000_000 for at_us in times] == [0, 1, 2]
+    intervals = [record.at_us // 30_000_000 for record in all_records(tmp_path)[:3]]
+    # One of each interval; a busy machine may miss one (50 ms here), and then the next says more.
+    assert len(intervals) == 3
+    assert intervals == sorted(set(intervals))
 
 
 def test_a_backlog_without_end_does_not_stop_the_ticks_for_ever(tmp_path: Path) -> None:
