@@ -478,6 +478,7 @@ class PictureFollower:
     async def save(self) -> None:
         """Write the snapshot; the next one is due in half a minute."""
         self._next_save_s = self._now_s() + SNAPSHOT_EVERY_S
+        self.devices.settle()
         seq, floor, ring = self.alarms.channel.dump(RING_KEPT)
         saved = _Saved(
             version=SNAPSHOT_VERSION,

@@ -7,10 +7,11 @@ encoded once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from devices.registry import Device, Registry
 from gis.hub import StateChannel
@@ -33,12 +34,64 @@ class DeviceLive(msgspec.Struct, kw_only=True):
     latest: dict[str, list[Any]] = {}
 
 
+class _Unsettled:
+    """The newest row of each datastream of the batches since the last `drained`, in columns by datastream."""
+
+    def __init__(self) -> None:
+        self._time_us = np.zeros(0, np.int64)
+        self._result = np.zeros(0)
+        self._quality = np.zeros(0, np.uint8)
+        self._at_us = np.zeros(0, np.int64)
+        self._there = np.zeros(0, np.bool_)
+        self._texts: dict[int, str] = {}
+        self._any = False
+
+    def __bool__(self) -> bool:
+        return self._any
+
+    def take(self, batch: ObsBatch, at_us: int) -> None:
+        """Of two rows of one time the later one counts."""
+        if not len(batch):
+            return
+        stream, time_us = batch.numpy("datastream").astype(np.int64), batch.numpy("phenomenon_us")
+        self._reach(int(stream.max()))
+        rows = np.argsort(time_us, kind="stable")
+        rows = rows[~self._there[stream[rows]] | (time_us[rows] >= self._time_us[stream[rows]])]
+        at = stream[rows]  # where one repeats, NumPy keeps the last
+        self._time_us[at], self._result[at] = time_us[rows], batch.numpy("result")[rows]
+        self._quality[at] = batch.numpy("quality")[rows]
+        self._at_us[stream], self._there[stream] = at_us, True
+        self._any = True
+        texts = batch.column("text")
+        if texts.null_count < len(batch):
+            words = texts.to_pylist()
+            self._texts |= {int(stream[row]): words[row] for row in rows.tolist() if words[row] is not None}
+
+    def drained(self) -> Iterator[tuple[int, int, float | str, int, int]]:
+        """(datastream, phenomenon time, value, quality, log time at which it was heard)."""
+        numbers = np.flatnonzero(self._there)
+        columns = (column[numbers].tolist() for column in (self._time_us, self._result, self._quality, self._at_us))
+        texts = self._texts
+        self._there[numbers], self._any, self._texts = False, False, {}
+        for number, time_us, result, quality, at_us in zip(numbers.tolist(), *columns, strict=True):
+            yield number, time_us, texts.get(number, result), quality, at_us
+
+    def _reach(self, top: int) -> None:
+        if top < len(self._there):
+            return
+        more = max(top + 1, 2 * len(self._there)) - len(self._there)
+        for name in ("_time_us", "_result", "_quality", "_at_us", "_there"):
+            column = getattr(self, name)
+            setattr(self, name, np.concatenate([column, np.zeros(more, column.dtype)]))
+
+
 class DeviceBoard:
     """Status of every registered device; `channel` is `obj/device`."""
 
     def __init__(self, registry: Registry, channel: StateChannel) -> None:
         self.registry, self.channel = registry, channel
-        self.live: dict[str, DeviceLive] = {}
+        self.live: dict[str, DeviceLive] = {}  # see `settle`
+        self._unsettled = _Unsettled()
         self.now_us = 0  # log time
         self.quiet_from_us = 0  # our own downtime is not the devices' silence
         self._colours: dict[str, dict[str, str]] = {}  # device -> firing alarm -> colour
@@ -51,23 +104,26 @@ class DeviceBoard:
 
     def observations(self, batch: ObsBatch, at_us: int) -> None:
         """A batch: the newest value per property by phenomenon time. Rows of unknown datastreams are skipped."""
-        texts = batch.column("text")
-        words = texts.to_pylist() if texts.null_count < len(batch) else None
-        columns = (batch.numpy(name).tolist() for name in ("datastream", "phenomenon_us", "result", "quality"))
-        for row, (number, time_us, result, quality) in enumerate(zip(*columns, strict=True)):
+        self._unsettled.take(batch, at_us)
+
+    def settle(self) -> None:
+        """What the batches brought goes to the devices: a series that reported ten times meanwhile counts once. Whatever asks for a device
+        does this first."""
+        if not self._unsettled:
+            return
+        for number, time_us, value, quality, at_us in self._unsettled.drained():
             stream = self.registry.datastreams.get(number)
             if stream is None:
                 continue
             device = self._heard(stream.device_id, at_us)
             known = device.latest.get(stream.property)
-            if known is not None and known[2] > time_us:
-                continue
-            word = None if words is None else words[row]
-            device.latest[stream.property] = [result if word is None else word, quality, time_us]
+            if known is None or known[2] <= time_us:
+                device.latest[stream.property] = [value, quality, time_us]
 
     def event(self, body: EventBody, at_us: int) -> None:
         if body.device_id not in self.registry.devices:
             return
+        self.settle()
         if body.type == "device_state":
             device = self._heard(body.device_id, at_us)
             device.offline = not body.data.get("online", False)
@@ -78,7 +134,7 @@ class DeviceBoard:
         device = self.live.get(device_id)
         if device is None:
             device = self.live[device_id] = DeviceLive()
-        device.seen_us = at_us
+        device.seen_us = max(device.seen_us, at_us)
         device.offline = False
         self._dirty.add(device_id)
         return device
@@ -99,6 +155,7 @@ class DeviceBoard:
 
     def registered(self, touched: Iterable[str] | None = None) -> None:
         """The registry has changed, for some devices or for all: rows follow it."""
+        self.settle()
         about = list(touched) if touched is not None else [*self.live, *self.channel.rows, *self.registry.devices]
         for device_id in about:
             self._stale_s.pop(device_id, None)
@@ -114,6 +171,7 @@ class DeviceBoard:
 
     def status_of(self, device_id: str) -> str:
         """online, offline, no_data or unknown (never heard)."""
+        self.settle()
         device = self.live.get(device_id)
         if device is None or not device.seen_us:
             return "no_data" if self._absent.get(device_id) else "unknown"
@@ -125,6 +183,7 @@ class DeviceBoard:
         return "online"
 
     def latest_of(self, device_id: str) -> Mapping[str, Sequence[Any]]:
+        self.settle()
         device = self.live.get(device_id)
         return {} if device is None else dict(device.latest)
 
@@ -143,12 +202,14 @@ class DeviceBoard:
 
     def sweep(self) -> None:
         """Find devices whose status changed only because time went on."""
+        self.settle()
         for device_id in self.live:
             if device_id in self.registry.devices and self._status.get(device_id) != self.status_of(device_id):
                 self._dirty.add(device_id)
 
     def flush(self) -> None:
         """Give the rows that changed to the hub."""
+        self.settle()
         for device_id in self._dirty:
             device = self.registry.devices.get(device_id)
             if device is not None and device.kind != CANARY:
