@@ -152,10 +152,11 @@ def _messages(tenant: str, user: str, devices: list[str], rng: random.Random) ->
     topic = f"cb/v1/{tenant}/{user}/up/" + ("telemetry" if devices == [user] else "gw/telemetry")
     prepared = []
     for device in devices:
-        for _ in range(4):
-            values = (
-                f'"values":{{"stage_m":{rng.uniform(1, 2):.3f},"depth_m":0.0,"battery_v":{rng.uniform(12, 13):.2f}}}'
-            )
+        stage, battery = rng.uniform(1, 2), rng.uniform(12, 13)
+        for step in range(
+            4
+        ):  # of a quiet river: a wave of centimetres, which no test of the quality control finds strange
+            values = f'"values":{{"stage_m":{stage + 0.01 * step:.3f},"depth_m":0.0,"battery_v":{battery - 0.01 * step:.2f}}}'
             before, after = '{"ts":', "," + values + "}"
             if devices != [user]:
                 before, after = f'{{"{device}":[{before}', f"{after}]}}"

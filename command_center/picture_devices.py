@@ -67,14 +67,17 @@ class _Unsettled:
             words = texts.to_pylist()
             self._texts |= {int(stream[row]): words[row] for row in rows.tolist() if words[row] is not None}
 
-    def drained(self) -> Iterator[tuple[int, int, float | str, int, int]]:
-        """(datastream, phenomenon time, value, quality, log time at which it was heard)."""
-        numbers = np.flatnonzero(self._there)
+    def drained(self, only: Sequence[int] | None = None) -> Iterator[tuple[int, int, float | str, int, int]]:
+        """(datastream, phenomenon time, value, quality, log time at which it was heard); of all series or some."""
+        if only is None:
+            numbers = np.flatnonzero(self._there)
+        else:
+            numbers = np.array([one for one in only if one < len(self._there) and self._there[one]], np.int64)
         columns = (column[numbers].tolist() for column in (self._time_us, self._result, self._quality, self._at_us))
-        texts = self._texts
-        self._there[numbers], self._any, self._texts = False, False, {}
+        self._there[numbers] = False
+        self._any = self._any and only is not None
         for number, time_us, result, quality, at_us in zip(numbers.tolist(), *columns, strict=True):
-            yield number, time_us, texts.get(number, result), quality, at_us
+            yield number, time_us, self._texts.pop(number, result), quality, at_us
 
     def _reach(self, top: int) -> None:
         if top < len(self._there):
@@ -106,12 +109,13 @@ class DeviceBoard:
         """A batch: the newest value per property by phenomenon time. Rows of unknown datastreams are skipped."""
         self._unsettled.take(batch, at_us)
 
-    def settle(self) -> None:
-        """What the batches brought goes to the devices: a series that reported ten times meanwhile counts once. Whatever asks for a device
-        does this first."""
+    def settle(self, device_id: str | None = None) -> None:
+        """What the batches brought goes to the devices, or to one: a series that reported ten times meanwhile counts once. Whatever asks for
+        a device does this first."""
         if not self._unsettled:
             return
-        for number, time_us, value, quality, at_us in self._unsettled.drained():
+        one = None if device_id is None else [s.datastream for s in self.registry.datastreams_of(device_id)]
+        for number, time_us, value, quality, at_us in self._unsettled.drained(one):
             stream = self.registry.datastreams.get(number)
             if stream is None:
                 continue
@@ -123,7 +127,7 @@ class DeviceBoard:
     def event(self, body: EventBody, at_us: int) -> None:
         if body.device_id not in self.registry.devices:
             return
-        self.settle()
+        self.settle(body.device_id)
         if body.type == "device_state":
             device = self._heard(body.device_id, at_us)
             device.offline = not body.data.get("online", False)
@@ -171,7 +175,7 @@ class DeviceBoard:
 
     def status_of(self, device_id: str) -> str:
         """online, offline, no_data or unknown (never heard)."""
-        self.settle()
+        self.settle(device_id)
         device = self.live.get(device_id)
         if device is None or not device.seen_us:
             return "no_data" if self._absent.get(device_id) else "unknown"
@@ -183,7 +187,7 @@ class DeviceBoard:
         return "online"
 
     def latest_of(self, device_id: str) -> Mapping[str, Sequence[Any]]:
-        self.settle()
+        self.settle(device_id)
         device = self.live.get(device_id)
         return {} if device is None else dict(device.latest)
 

@@ -63,6 +63,10 @@ PLAIN_FLAGS = (Source.OVER_RANGE, Source.UNDER_RANGE, Source.LATE)
 _WORTH = np.zeros(10, np.uint8)  # by QARTOD code, how little a value is worth; see values.check
 _WORTH[[1, 2, 3, 4, 9]] = range(5)
 GOOD, LIVE = Quality.GOOD.value, int(Source.LIVE)
+SPIKES_BURST, SPIKES_PER_S = (
+    10.0,
+    0.1,
+)  # notes of one device: an instrument that jumps at each sample says so often enough
 TOPICS_MAX = 200_000  # that are remembered as parsed; strangers could invent more
 DEFAULT_LIMITS = ClockLimits.of_seconds(tolerance_s=300, live_window_s=900, late_allowed_s=300)  # contract.md section 2
 
@@ -134,7 +138,7 @@ class Pipeline:
         self._quota = quota or Quota()
         self._clock_sets = ClockSetLimit()
         self._control = QualityControl(registry, models)
-        self._spike_notes = Quota()
+        self._spike_notes = Quota(burst=SPIKES_BURST, per_s=SPIKES_PER_S)
         self.stations = StationReader(registry, models)
         self._topics: dict[str, UpTopic] = {}
         self._routes = Routes(registry, models)

@@ -32,6 +32,10 @@ log = structlog.get_logger(__name__)
 
 CURSOR = WRITER
 WAIT_TIMEOUT_S = 1.0  # how long one wait for new records lasts; then metrics are refreshed
+LINGER_SHARE, LINGER_MAX_S = (
+    2.0,
+    0.4,
+)  # of the last transaction's time: each writes latest values and counters of every series that spoke
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
 IDLE_COMMIT_S = 1.0  # ticks alone move the durable cursor no more often than this
@@ -65,7 +69,7 @@ class StoreService:
 
     `retention_s`: phenomenon times older than this, seen from the record's append time, are outliers.
     `linger_s`: machine time to gather more records before a transaction, so that a slow trickle does not become a
-    transaction per frame.
+    transaction per frame; longer, up to LINGER_MAX_S, where transactions take long themselves. 0: none.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class StoreService:
         self._at_us = 0  # append time of the record at _position
         self._trimmable = -1
         self._saved_ns = 0
+        self._took_s = 0.0  # the last stretch
         self._marks = Marks()
         self._long_way = 0  # batches that do not try the short way
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-log")  # SQLite stays on one thread
@@ -108,7 +113,7 @@ class StoreService:
             while True:
                 await self._reader.wait_async(self._position, WAIT_TIMEOUT_S)
                 if self._linger_s and 0 < self._reader.head() - self._position < self._max_records:
-                    await asyncio.sleep(self._linger_s)
+                    await asyncio.sleep(max(self._linger_s, min(LINGER_MAX_S, LINGER_SHARE * self._took_s)))
                 await self._until_it_works(self.step)
         finally:
             self._pool.shutdown(cancel_futures=True)  # a read in flight ends first: the caller closes the reader next
@@ -127,7 +132,8 @@ class StoreService:
         try:
             if records:
                 await self._store(records)
-                metrics.COMMIT_SECONDS.observe((self._clock.machine_ns() - started_ns) / 1e9)
+                self._took_s = (self._clock.machine_ns() - started_ns) / 1e9
+                metrics.COMMIT_SECONDS.observe(self._took_s)
             elif self._position > self._durable:
                 await self._save_idle(records)
             else:
