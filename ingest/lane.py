@@ -22,7 +22,7 @@ from devices.topics import Channel, UpTopic
 from ingest.clock_rule import ClockLimits, DeviceClock
 from ingest.message import Message
 from ingest.routes import Routes
-from ingest.rows import Rows
+from ingest.rows import Head, Rows
 from stream.records import Source
 
 FORMS_MAX = 32  # sets of keys of one device that are remembered
@@ -38,7 +38,8 @@ class Way(msgspec.Struct, frozen=True, gc=False):
 
     device: Device
     partition: int
-    limits: ClockLimits
+    tolerance_us: int
+    late_allowed_us: int
     forms: dict[tuple[str, ...], tuple[int, ...]]
 
 
@@ -98,37 +99,41 @@ class Lane:
             )
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        receive_us = message.receive_us
-        taken: list[tuple[Way, Plain, tuple[int, ...], int]] = []
+        receive_us, packet_id = message.receive_us, message.packet_id
+        taken: list[tuple[str, Plain, Head, tuple[int, ...]]] = []
         for device_id, samples in found.items():
             way = sender.ways.get(device_id) or self._find(sender, device_id)
-            if way is None or device_id in apart:
+            if way is None or not samples or device_id in apart:
                 return None
-            tolerance_us = way.limits.tolerance_us
             for one in samples:
                 keys = tuple(one.values)
                 streams = way.forms.get(keys)
                 if streams is None:
                     streams = self._form(way, keys)
-                age_us = receive_us - one.ts * 1000
-                plain = streams and not one.bf and not one.q and -tolerance_us <= age_us <= tolerance_us
-                if not plain or (one.seq is not None and not 0 <= one.seq <= SEQ_MAX):
+                ts_us = one.ts * 1000
+                age_us = receive_us - ts_us
+                if not streams or one.bf or one.q or not -way.tolerance_us <= age_us <= way.tolerance_us:
                     return None
-                taken.append((way, one, streams, age_us))
-            if not samples:
-                return None
+                if one.seq is not None and not 0 <= one.seq <= SEQ_MAX:
+                    return None
+                source = _LATE if age_us > way.late_allowed_us else _LIVE
+                head = (way.partition, ts_us, receive_us, source, one.seq, packet_id, len(streams))
+                taken.append((device_id, one, head, streams))
         if not taken:
             return None
         self._received[sender.gateway] += 1
         numbered: list[tuple[str, int]] = []
-        for way, one, streams, age_us in taken:
-            source = _LATE if age_us > way.limits.late_allowed_us else _LIVE
-            ts_us = one.ts * 1000
-            head = (way.partition, ts_us, receive_us, source, one.seq, message.packet_id, len(streams))
+        for device_id, one, head, streams in taken:
             rows.plain(head, streams, one.values.values())
-            self._believe(way.device.device_id, ts_us)
+            # What `clock_rule.live` does: a plausible stamp ends a run, and is what a backlog is held against.
+            clock = self._clocks.get(device_id)
+            if clock is None:
+                clock = self._clocks[device_id] = DeviceClock()
+            clock.run = 0
+            if head[1] > clock.believed_us:
+                clock.believed_us = head[1]
             if one.seq is not None:
-                numbered.append((way.device.device_id, one.seq))
+                numbered.append((device_id, one.seq))
         return numbered
 
     def checked(self, streams: npt.NDArray[np.int64], results: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -137,16 +142,6 @@ class Lane:
         over, under = results > self._high[streams], results < self._low[streams]
         return over * np.int64(Source.OVER_RANGE) | under * np.int64(Source.UNDER_RANGE)
 
-    def _believe(self, device_id: str, ts_us: int) -> None:
-        """What `clock_rule.live` does: a plausible stamp ends a run and is what a backlog is held against."""
-        clock = self._clocks.get(device_id)
-        if clock is None:
-            clock = self._clocks[device_id] = DeviceClock()
-        if clock.run:
-            clock.run = 0
-        if ts_us > clock.believed_us:
-            clock.believed_us = ts_us
-
     def _find(self, sender: Sender, device_id: str) -> Way | None:
         """The way of a device that this sender may speak for."""
         device = self._registry.devices.get(device_id)
@@ -154,7 +149,10 @@ class Lane:
             return None
         if device_id != sender.device_id and device.gateway != sender.device_id:
             return None
-        way = sender.ways[device_id] = Way(device, partition_of(device_id), self._limits_of(device), {})
+        limits = self._limits_of(device)
+        way = sender.ways[device_id] = Way(
+            device, partition_of(device_id), limits.tolerance_us, limits.late_allowed_us, {}
+        )
         return way
 
     def _form(self, way: Way, keys: tuple[str, ...]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ flags. It is memory of this process: after a restart of ingest a flat line count
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,11 +73,11 @@ class QualityControl:
         }
 
     def control(
-        self, datastream: Numbers, phenomenon_us: Numbers, source: Numbers, results: Sequence[float | None]
+        self, datastream: Numbers, phenomenon_us: Numbers, source: Numbers, results: Numbers
     ) -> tuple[Numbers, Numbers, list[Spike]]:
-        """For n rows in the order of arrival, (n,) int64 each and n values: the flag that the tests give to each, (n,) uint8, QARTOD, 1
-        where none finds anything; the bits of the tests that found something, (n,) int64; and spikes. Rows without a number, and
-        those of series without tests, are 1 and 0."""
+        """For n rows in the order of arrival, (n,) int64 each and `results` (n,) float64, NaN where there is no number: the flag that the tests give
+        to each, (n,) uint8, QARTOD, 1 where none finds anything; the bits of the tests that found something, (n,) int64; and spikes. Rows without a
+        finite number, and those of series without tests, are 1 and 0."""
         flags = np.ones(len(datastream), np.uint8)
         found = np.zeros(len(datastream), np.int64)
         spikes: list[Spike] = []
@@ -85,7 +85,7 @@ class QualityControl:
         rows = np.flatnonzero(slots >= 0)
         if not len(rows):
             return flags, found, spikes
-        values = np.array([_number(results[row]) for row in rows.tolist()], np.float64)
+        values = np.asarray(results, np.float64)[rows]
         rows, values = rows[np.isfinite(values)], values[np.isfinite(values)]
         slots, times = slots[rows], phenomenon_us[rows]
         found[rows] |= self._without_memory(slots, times, values)
@@ -280,10 +280,6 @@ _LIMITS: dict[str, Callable[[QualitySpec], float]] = {
 def _month(spec: QualitySpec, month: int) -> tuple[float, float]:
     """Bounds of a month, 0 January; the first entry that names it holds."""
     return next((entry.range for entry in spec.climatology if month + 1 in entry.months), (-math.inf, math.inf))
-
-
-def _number(result: float | None) -> float:
-    return math.nan if result is None else result
 
 
 def _rounds(slots: Numbers) -> list[Numbers]:

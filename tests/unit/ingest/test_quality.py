@@ -136,7 +136,7 @@ def test_backfill_and_what_comes_late_do_not_disturb_the_memory() -> None:
 def test_series_without_tests_texts_and_missing_numbers_are_left_alone() -> None:
     made = control(QualitySpec(rate_per_min=0.1))
     flags, found, _ = made.control(
-        np.array([1, 99, 1, 1]), LEKIMA_US + np.arange(4) * S, np.full(4, LIVE), [1.0, 5.0, None, float("nan")]
+        np.array([1, 99, 1, 1]), LEKIMA_US + np.arange(4) * S, np.full(4, LIVE), np.array([1.0, 5.0, np.inf, np.nan])
     )
     assert (flags.tolist(), found.tolist()) == ([1, 1, 1, 1], [0, 0, 0, 0])
 
@@ -181,7 +181,9 @@ def test_however_the_stream_is_cut_the_flags_are_the_same(
             stream = np.array([s for s, _, _, _ in part])
             at = np.array([t for _, t, _, _ in times[first:last]])
             source = np.array([BACKFILL if old else LIVE for _, _, _, old in part])
-            flags, found, more = made.control(stream, at, source, [value for _, _, value, _ in part])
+            flags, found, more = made.control(
+                stream, at, source, np.array([value for _, _, value, _ in part], np.float64)
+            )
             told += list(zip(flags.tolist(), found.tolist(), strict=True))
             spikes += more
         return [*told, *sorted((s.datastream, s.phenomenon_us) for s in spikes)]
