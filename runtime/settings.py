@@ -51,6 +51,8 @@ class Settings:
     start: str = ""  # ISO time of a scaled or stepped clock's first start
     log_max_bytes: int = 20 * 1024**3
     log_keep_h: float = 48.0
+    archive_days: float = 400.0  # how long what has left the log is kept as Parquet; 0: no archive
+    archive_path: str = ""  # folder of the archive, on another disk
     retention_days: float = 400.0
     minute_days: float = 800.0  # statistics of minutes, of series that report more often
     hour_days: float = 4000.0  # statistics of hours; those of days stay
@@ -92,6 +94,10 @@ class Settings:
     @property
     def log_dir(self) -> Path:
         return self.data_dir / "log"
+
+    @property
+    def archive_dir(self) -> Path:
+        return Path(self.archive_path) if self.archive_path else self.data_dir / "archive"
 
     @property
     def run_dir(self) -> Path:
@@ -144,9 +150,10 @@ def check(settings: Settings) -> Settings:
         value = getattr(settings, name)
         if not 0 <= value <= 65535:
             raise WrongSetting(f"{name}={value}: expected a port number from 0 (choose one) to 65535")
-    for name in ("account_writes_per_s", "address_writes_per_s"):
+    for name in ("account_writes_per_s", "address_writes_per_s", "archive_days"):
         if not getattr(settings, name) >= 0:
-            raise WrongSetting(f"{name}={getattr(settings, name)}: expected 0 (no limit) or more")
+            nothing = "no archive" if name == "archive_days" else "no limit"
+            raise WrongSetting(f"{name}={getattr(settings, name)}: expected 0 ({nothing}) or more")
     if settings.speed <= 0:
         raise WrongSetting(f"speed={settings.speed}: expected more than 0")
     if settings.clock == "real" and settings.speed != 1.0:

@@ -56,3 +56,13 @@ class LogTrimmed(LogError):
     def __init__(self, after: int, first: int) -> None:
         super().__init__(f"the log starts at position {first}; records after {after} were trimmed")
         self.after, self.first = after, first
+
+
+class ArchiveBelongsElsewhere(LogError):
+    """The archive's newest record is not the log's: it is another installation's, or the log was set back by a restore."""
+
+    def __init__(self, folder: Path, position: int) -> None:
+        super().__init__(
+            f"archive {folder}: its record at position {position} is not this log's; move it away and a new one begins"
+        )
+        self.folder, self.position = folder, position

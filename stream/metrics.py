@@ -18,3 +18,11 @@ GROUP = Histogram(
 HEAD = Gauge("citybrain_log_head", "Last durable position")
 BYTES = Gauge("citybrain_log_bytes", "Bytes of the log's files")
 FILES_TRIMMED = Counter("citybrain_log_files_trimmed_total", "Files deleted because every cursor has passed them")
+UNARCHIVED = Counter(
+    "citybrain_log_files_unarchived_total", "Files deleted at the byte bound before the archive had them"
+)
+ARCHIVED = Gauge("citybrain_archive_position", "Last archived position")
+ARCHIVE_BYTES = Gauge("citybrain_archive_bytes", "Bytes of the archive")
+ARCHIVE_WAITING = Gauge("citybrain_archive_waiting_files", "Sealed files of the log that wait for the archive")
+ARCHIVE_AGE_S = Gauge("citybrain_archive_age_seconds", "City time since the newest archived record, while files wait")
+ARCHIVE_FAILURES = Counter("citybrain_archive_failures_total", "Files that could not be archived; they are tried again")

@@ -61,6 +61,8 @@ class LogWriter:
     `at = max(last_at + 1, now)` in city microseconds. Positions count up from 1 without a gap, across files and restarts.
     `required` names the cursors that trimming waits for; one that never committed holds everything. At `max_bytes` files
     that every required cursor has passed go first, whatever their age; when none is left the append raises LogFull.
+    `archived` names the cursor of the archive: age alone deletes nothing that it has not passed. The bound does: an archive that
+    stands still must not stop the city's data, and what it misses is counted.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class LogWriter:
         key_tail: int = KEY_TAIL,
         pending_max: int = PENDING_MAX,
         required: Collection[str] = (),
+        archived: str = "",
     ) -> None:
         """Open and recover. Raises LogLocked when another process writes here, LogCorrupt when the newest file is damaged."""
         directory.mkdir(parents=True, exist_ok=True)
@@ -80,7 +83,7 @@ class LogWriter:
         self._clock = clock
         self._max_bytes, self._keep_us = max_bytes, int(keep_s * 1e6)
         self._key_tail, self._pending_max = key_tail, pending_max
-        self._required = tuple(required)
+        self._required, self._archived = tuple(required), archived
         self._lock_file = _locked(directory)
         self._keys: OrderedDict[str, Appended] = OrderedDict()
         self._sealed: list[tuple[LogFile, int, int]] = []  # file, bytes, append time at which the next file began
@@ -338,13 +341,18 @@ class LogWriter:
     def _trim(self, now_us: int, *, need_bytes: int) -> None:
         """Delete the oldest files that every required cursor has passed: those past `keep_s`, or more when bytes are short."""
         floor = min((files.read_cursor(self.directory, name) for name in self._required), default=self._position)
+        archived = files.read_cursor(self.directory, self._archived) if self._archived else self._position
         while self._sealed:
             file, _, until_us = self._sealed[0]
             next_first = self._sealed[1][0].first if len(self._sealed) > 1 else self._current_first()
             old = 0 < until_us < now_us - self._keep_us
             short = need_bytes > 0 and self._used() + need_bytes > self._max_bytes
-            if next_first - 1 > floor or not (old or short):
+            kept = next_first - 1 <= archived
+            if next_first - 1 > floor or not (short or (old and kept)):
                 return
+            if not kept:
+                metrics.UNARCHIVED.inc()
+                log.error("log_file_trimmed_before_it_was_archived", file=file.path.name, archived=archived)
             file.delete()
             self._sealed.pop(0)
             metrics.FILES_TRIMMED.inc()

@@ -14,6 +14,7 @@ from runtime.clock import read_state
 from runtime.context import RoleContext
 from runtime.settings import station_doors
 from storage.writer import CURSOR as STORE_CURSOR
+from stream.archiver import CURSOR as ARCHIVE_CURSOR
 from stream.owner import AppendServer
 from stream.ticks import TickService, append_clock, append_resume
 from stream.writer import LogWriter
@@ -34,6 +35,7 @@ async def run(context: RoleContext) -> None:
         max_bytes=settings.log_max_bytes,
         keep_s=settings.log_keep_h * HOUR_S,
         required=REQUIRED_CURSORS,
+        archived=ARCHIVE_CURSOR if settings.archive_days else "",
     )
     try:
         service = IngestService(

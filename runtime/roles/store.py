@@ -1,4 +1,4 @@
-"""Role `store`: log -> database."""
+"""Role `store`: log -> database, and what has left the log -> archive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from storage.database import Database
 from storage.maintenance import Maintenance
 from storage.rollups import RollupJob
 from storage.writer import StoreService
-from stream.reader import LogReader
+from stream.archiver import ArchiveService
+from stream.whole import WholeLog
 
 DAY_S = 86_400.0
 
@@ -17,7 +18,8 @@ DAY_S = 86_400.0
 async def run(context: RoleContext) -> None:
     settings = context.settings
     retention_s = settings.retention_days * DAY_S
-    reader = LogReader(settings.log_dir)
+    # A database that was restored from an older backup is filled up again from the archive.
+    reader = WholeLog(settings.log_dir, settings.archive_dir)
     try:
         async with Database(settings.database, settings.tenant) as database:
             service = StoreService(database, reader, context.clock, retention_s=retention_s)
@@ -33,5 +35,9 @@ async def run(context: RoleContext) -> None:
                     hours_s=settings.hour_days * DAY_S,
                 )
                 group.create_task(maintenance.run(), name="maintenance")
+                if settings.archive_days:
+                    keep_s = settings.archive_days * DAY_S
+                    archive = ArchiveService(settings.log_dir, settings.archive_dir, context.clock, keep_s=keep_s)
+                    group.create_task(archive.run(), name="archive")
     finally:
         reader.close()
