@@ -20,8 +20,9 @@ import pyarrow as pa
 
 from storage import packing
 from storage.rollups import HOUR_US, Touched
+from storage.summary import Newest, Summary, counts_of, newest_of
 from storage.times import opt_time, to_time
-from stream.records import EventBody, Quality, Record, RecordKind, ResumeBody, Source, as_batch, as_event, as_resume
+from stream.records import EventBody, Record, RecordKind, ResumeBody, Source, as_batch, as_event, as_resume
 
 WEEK_US = 7 * 86_400 * 1_000_000
 AHEAD_US = 86_400 * 1_000_000  # contract.md section 1: phenomenon times more than a day ahead are outliers
@@ -34,8 +35,7 @@ class Direct:
     """The same rows for the short way: straight into the table, and what they add to each series reckoned here."""
 
     observations: bytes
-    newest: bytes
-    counts: bytes
+    summary: Summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ def _rows(records: Sequence[Record], retention_us: int) -> Rows | None:
     clock_fault = ((source & Source.CLOCK_FAULT) != 0) & ~device_null
     effective = np.minimum(phenomenon, receive)
     ahead_of_receipt = ((source & Source.BACKFILL) != 0) & (phenomenon > receive)
-    newest = _newest(datastream, effective, ~outlier & ~ahead_of_receipt)
+    newest = newest_of(datastream, effective, ~outlier & ~ahead_of_receipt)
     texts = table.column("text")
     text = None if texts.null_count == table.num_rows else texts.to_pylist()
     device_time = packing.timestamptz(device, device_null)
@@ -126,8 +126,22 @@ def _rows(records: Sequence[Record], retention_us: int) -> Rows | None:
         stamp = np.where(device_null, phenomenon, device)
         direct = Direct(
             observations=packing.pack(observed, text),
-            newest=packing.pack(incoming, text, rows=np.flatnonzero(newest)),
-            counts=_counts(datastream, quality, source, receive, stamp - receive, newest),
+            summary=Summary(
+                newest=Newest(
+                    datastream=datastream,
+                    phenomenon=phenomenon,
+                    receive=receive,
+                    effective=effective,
+                    quality=quality,
+                    source=source,
+                    device=device,
+                    device_null=device_null,
+                    result=result,
+                    result_null=result_null,
+                    text=text,
+                ).taken(np.flatnonzero(newest)),
+                counts=counts_of(datastream, quality, source, receive, stamp - receive, newest),
+            ),
         )
     inside = phenomenon[~outlier]
     touched = Touched(datastream=datastream[~outlier], hour=inside // HOUR_US, at_us=at_us[~outlier])
@@ -142,51 +156,6 @@ def _rows(records: Sequence[Record], retention_us: int) -> Rows | None:
         to_us=int(inside.max()) if len(inside) else 0,
         weeks=frozenset((np.unique(inside // WEEK_US) * WEEK_US).tolist()),
     )
-
-
-def _counts(
-    datastream: npt.NDArray[Any],
-    quality: npt.NDArray[Any],
-    source: npt.NDArray[Any],
-    receive: npt.NDArray[Any],
-    offset: npt.NDArray[Any],
-    newest: npt.NDArray[np.bool_],
-) -> bytes:
-    """What arrived per series: the same reckoning as the statement `count_received`, of rows without a wrong clock."""
-    series, inverse = np.unique(datastream, return_inverse=True)
-    last = np.full(len(series), np.iinfo(np.int64).min)
-    np.maximum.at(last, inverse, receive)
-    told = np.flatnonzero(newest & ((source & Source.LIVE) != 0))  # at most one row of a series
-    offsets, silent = np.zeros(len(series), dtype=np.int64), np.ones(len(series), dtype=np.bool_)
-    offsets[inverse[told]], silent[inverse[told]] = offset[told], False
-
-    def count(which: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.bincount(inverse[which], minlength=len(series))
-
-    return packing.pack_fixed(
-        [
-            packing.int4(series),
-            packing.int8(count(np.ones(len(datastream), dtype=np.bool_))),
-            packing.int8(count(quality > Quality.NOT_EVALUATED)),
-            packing.int8(count((source & Source.BACKFILL) != 0)),
-            packing.timestamptz(last),
-            packing.int8(offsets, silent),
-        ]
-    )
-
-
-def _newest(
-    datastream: npt.NDArray[Any], effective: npt.NDArray[Any], eligible: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.bool_]:
-    """Marks, for each series, its eligible row with the largest effective time; of equals the first."""
-    rows = np.flatnonzero(eligible)
-    mark = np.zeros(len(datastream), dtype=np.bool_)
-    if len(rows) == 0:
-        return mark
-    order = rows[np.lexsort((-rows, effective[rows], datastream[rows]))]
-    last = np.append(datastream[order][1:] != datastream[order][:-1], True)
-    mark[order[last]] = True
-    return mark
 
 
 def _numpy(table: pa.Table, name: str) -> npt.NDArray[Any]:

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -20,11 +21,12 @@ import structlog
 
 from devices.clock import Clock
 from storage import metrics, packing
-from storage.batch import Direct, Effects, Rows, clean, effects_of, to_json
+from storage.batch import Effects, Rows, clean, effects_of, to_json
 from storage.database import Connection, Database
 from storage.errors import CursorAhead, DatabaseUnavailable
 from storage.rollups import WRITER, Marks
 from storage.statements import load
+from storage.summary import Summary
 from storage.times import to_time
 from stream.records import Record, RecordKind
 
@@ -32,10 +34,9 @@ log = structlog.get_logger(__name__)
 
 CURSOR = WRITER
 WAIT_TIMEOUT_S = 1.0  # how long one wait for new records lasts; then metrics are refreshed
-LINGER_SHARE, LINGER_MAX_S = (
-    2.0,
-    0.4,
-)  # of the last transaction's time: each writes latest values and counters of every series that spoke
+SUMMARY_EVERY_S = 2.0  # machine seconds for which latest values and counters are gathered ...
+SUMMARY_SMALL = 1_000  # ... unless they are of so few series that writing them costs nothing
+REBUILD_RECORDS = 200  # that are read at once to gather again what was in memory
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
 IDLE_COMMIT_S = 1.0  # ticks alone move the durable cursor no more often than this
@@ -69,7 +70,7 @@ class StoreService:
 
     `retention_s`: phenomenon times older than this, seen from the record's append time, are outliers.
     `linger_s`: machine time to gather more records before a transaction, so that a slow trickle does not become a
-    transaction per frame; longer, up to LINGER_MAX_S, where transactions take long themselves. 0: none.
+    transaction per frame. `summary_every_s`, `summary_small`: see `storage.summary`; an idle store writes what it has gathered.
     """
 
     def __init__(
@@ -82,6 +83,8 @@ class StoreService:
         max_records: int = 160,
         linger_s: float = 0.05,
         cursor: str = CURSOR,
+        summary_every_s: float = SUMMARY_EVERY_S,
+        summary_small: int = SUMMARY_SMALL,
     ) -> None:
         self._database = database
         self._reader = reader
@@ -96,7 +99,10 @@ class StoreService:
         self._at_us = 0  # append time of the record at _position
         self._trimmable = -1
         self._saved_ns = 0
-        self._took_s = 0.0  # the last stretch
+        self._summary_every_ns, self._summary_small = int(summary_every_s * 1e9), summary_small
+        self._summary: Summary | None = None  # of the rows between its cursor and the rows' own
+        self._summed = 0  # its cursor
+        self._summed_ns = clock.machine_ns()
         self._marks = Marks()
         self._long_way = 0  # batches that do not try the short way
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-log")  # SQLite stays on one thread
@@ -113,7 +119,7 @@ class StoreService:
             while True:
                 await self._reader.wait_async(self._position, WAIT_TIMEOUT_S)
                 if self._linger_s and 0 < self._reader.head() - self._position < self._max_records:
-                    await asyncio.sleep(max(self._linger_s, min(LINGER_MAX_S, LINGER_SHARE * self._took_s)))
+                    await asyncio.sleep(self._linger_s)
                 await self._until_it_works(self.step)
         finally:
             self._pool.shutdown(cancel_futures=True)  # a read in flight ends first: the caller closes the reader next
@@ -124,6 +130,8 @@ class StoreService:
         while self._position < until:
             if not await self.step():
                 raise RuntimeError(f"the log ends at {self._position}, before {until}")
+        if self._summary is not None:
+            await self._save_summary()
 
     async def step(self) -> bool:
         """Read one stretch and write it. False: there was nothing to read. Raises DatabaseUnavailable."""
@@ -132,15 +140,16 @@ class StoreService:
         try:
             if records:
                 await self._store(records)
-                self._took_s = (self._clock.machine_ns() - started_ns) / 1e9
-                metrics.COMMIT_SECONDS.observe(self._took_s)
+                metrics.COMMIT_SECONDS.observe((self._clock.machine_ns() - started_ns) / 1e9)
+            elif self._summary is not None:
+                await self._save_summary()
             elif self._position > self._durable:
                 await self._save_idle(records)
             else:
                 await self._let_trim()
         except _CursorMoved as moved:
             log.warning("store_cursor_moved", expected=self._durable, found=moved.position)
-            self._durable = self._position = moved.position  # read on from where the database really is
+            await self._resume()  # read on from where the database really is
         self._measure()
         return bool(records)
 
@@ -183,21 +192,26 @@ class StoreService:
     async def _commit(self, records: Sequence[Record], effects: Effects) -> None:
         last = records[-1]
         made: frozenset[int] = frozenset()
+        summary, summed = self._summary, False
         async with self._database.transaction() as conn:
             await self._claim(conn)
             if effects.rows is not None:
                 made = await self._ensure(conn, effects.rows)
-                counts = await self._write(conn, effects.rows)
+                counts, summary = await self._write(conn, effects.rows)
                 marks = self._marks.missing(effects.rows.touched)
                 if len(marks):
                     await _copy(conn, "copy_marks", marks.packed())
             for statement, params in effects.by_statement.items():
                 await conn.cursor().executemany(_SQL[statement], params)
             await conn.execute(_SQL["advance_cursor"], self._cursor_params(last.position, last.at_us))
+            if summary is None or self._due(summary):
+                summed = True
+                await self._sum_up(conn, summary, last.position, last.at_us)
         # Only now is it true: nothing above may be remembered when the transaction fails.
         self._weeks |= made
         self._durable = self._position = last.position
         self._at_us = last.at_us
+        self._keep_summary(None if summed else summary, summed)
         metrics.BATCHES.inc()
         if effects.rows is not None:
             self._marks.keep(marks)
@@ -207,11 +221,11 @@ class StoreService:
             metrics.EVENTS.labels(statement).inc(len(params))
         await self._let_trim()
 
-    async def _write(self, conn: Connection, rows: Rows) -> dict[str, int]:
-        """The short way where it goes, else the long one; what became of the rows, by outcome."""
+    async def _write(self, conn: Connection, rows: Rows) -> tuple[dict[str, int], Summary | None]:
+        """The short way where it goes, else the long one; what became of the rows, by outcome, and what waits to be summed up."""
         if rows.direct is None or self._long_way > 0:
             self._long_way -= rows.direct is not None
-            return await _write_rows(conn, rows)
+            return await self._write_long(conn, rows), None
         try:
             async with conn.transaction():
                 await _copy(conn, "copy_observations", rows.direct.observations)
@@ -219,9 +233,59 @@ class StoreService:
             self._long_way = (
                 LONG_WAY_BATCHES  # where one key repeats others will: a replay, or a device that sends again
             )
-            return await _write_rows(conn, rows)
-        await _count(conn, rows.direct)
-        return {"stored": rows.count, "outlier": 0, "conflict": 0, "duplicate": 0}
+            return await self._write_long(conn, rows), None
+        gathered = rows.direct.summary.after(self._summary)
+        return {"stored": rows.count, "outlier": 0, "conflict": 0, "duplicate": 0}, gathered
+
+    async def _write_long(self, conn: Connection, rows: Rows) -> dict[str, int]:
+        """Rows that the database places; it sums them up itself, after what came before them."""
+        if self._summary is not None:
+            await _write_summary(conn, self._summary)
+            await conn.execute(_SQL["empty_incoming"])
+        return await _write_rows(conn, rows)
+
+    # -- latest values and counters
+
+    def _due(self, summary: Summary) -> bool:
+        waited_ns = self._clock.machine_ns() - self._summed_ns
+        return len(summary) <= self._summary_small or waited_ns >= self._summary_every_ns
+
+    async def _sum_up(self, conn: Connection, summary: Summary | None, position: int, at_us: int) -> None:
+        if summary is not None:
+            await _write_summary(conn, summary)
+        params = {"summary": self._summary_cursor, "position": position, "at": to_time(at_us)}
+        await conn.execute(_SQL["advance_summary"], params)
+
+    async def _save_summary(self) -> None:
+        """What was gathered, in a transaction of its own."""
+        async with self._database.transaction() as conn:
+            await self._claim(conn)
+            await self._sum_up(conn, self._summary, self._durable, self._at_us)
+        self._keep_summary(None, True)
+        await self._let_trim()
+
+    def _keep_summary(self, summary: Summary | None, summed: bool) -> None:
+        self._summary = summary
+        if summed:
+            self._summed, self._summed_ns = self._durable, self._clock.machine_ns()
+
+    @property
+    def _summary_cursor(self) -> str:
+        return f"{self._cursor}_summary"
+
+    async def _gather_again(self) -> None:
+        """What the process before this one had in memory, from the log: rows that stand in the database and are not summed up."""
+        after = self._summed
+        while after < self._durable:
+            until = min(REBUILD_RECORDS, self._durable - after)
+            records = await self._in_thread(partial(self._reader.read, after, until))
+            if not records:
+                log.error("store_summary_lost", after=after, until=self._durable)
+                break
+            effects = await self._in_thread(partial(effects_of, records, retention_us=self._retention_us))
+            if effects.rows is not None and effects.rows.direct is not None:
+                self._summary = effects.rows.direct.summary.after(self._summary)
+            after = records[-1].position
 
     async def _claim(self, conn: Connection) -> None:
         """Lock the cursor row. Raises _CursorMoved when it is not where we left it: a commit whose answer was lost,
@@ -250,28 +314,37 @@ class StoreService:
         async with self._database.transaction() as conn:
             await self._claim(conn)
             await conn.execute(_SQL["advance_cursor"], self._cursor_params(position, at_us))
+            await self._sum_up(conn, self._summary, position, at_us)
         self._durable = position
+        self._keep_summary(None, True)
         await self._let_trim()
 
     async def _resume(self) -> None:
+        names = {"name": self._cursor, "summary": self._summary_cursor, "at": to_time(self._clock.city_us())}
+        found = []
         async with self._database.transaction() as conn:
-            await conn.execute(_SQL["create_cursor"], {"name": self._cursor, "at": to_time(self._clock.city_us())})
-            row = await (await conn.execute(_SQL["read_cursor"], {"name": self._cursor})).fetchone()
-        self._durable = self._position = int(row["position"]) if row is not None else 0
+            await conn.execute(_SQL["create_cursor"], names)
+            await conn.execute(_SQL["create_summary_cursor"], names)
+            for name in (self._cursor, self._summary_cursor):
+                row = await (await conn.execute(_SQL["read_cursor"], {"name": name})).fetchone()
+                found.append(int(row["position"]) if row is not None else 0)
+        self._durable, self._summed = found
+        self._position, self._summary = self._durable, None
         head = self._reader.head()
         if self._durable > head > 0:
             raise CursorAhead(self._cursor, self._durable, head)
-        log.info("store_resumed", position=self._durable, head=head)
+        await self._gather_again()
+        log.info("store_resumed", position=self._durable, summed=self._summed, head=head)
         await self._let_trim()
 
     async def _let_trim(self) -> None:
         """Tell the log what it may drop, at most once a second of machine time: it costs an fsync."""
         now_ns = self._clock.machine_ns()
-        if self._durable == self._trimmable or (self._trimmable >= 0 and now_ns - self._saved_ns < 1_000_000_000):
+        unneeded = min(self._durable, self._summed)
+        if unneeded == self._trimmable or (self._trimmable >= 0 and now_ns - self._saved_ns < 1_000_000_000):
             return
-        durable = self._durable
-        await self._in_thread(lambda: self._reader.commit(self._cursor, durable))
-        self._trimmable, self._saved_ns = durable, now_ns
+        await self._in_thread(lambda: self._reader.commit(self._cursor, unneeded))
+        self._trimmable, self._saved_ns = unneeded, now_ns
 
     async def _until_it_works(self, act: Callable[[], Any]) -> None:
         """Patience without end: the database may be away for as long as it likes."""
@@ -310,13 +383,13 @@ async def _copy(conn: Connection, statement: str, packed: bytes) -> None:
         await copy.write(packing.TRAILER)
 
 
-async def _count(conn: Connection, direct: Direct) -> None:
+async def _write_summary(conn: Connection, summary: Summary) -> None:
     """Latest values and counters of rows that went straight into the table."""
     await conn.execute(_SQL["make_incoming"])
-    await _copy(conn, "copy_incoming", direct.newest)
+    await _copy(conn, "copy_incoming", summary.newest.packed())
     await conn.execute(_SQL["upsert_latest"])
     await conn.execute(_SQL["make_counted"])
-    await _copy(conn, "copy_counted", direct.counts)
+    await _copy(conn, "copy_counted", summary.counts.packed())
     await conn.execute(_SQL["add_counted"])
 
 

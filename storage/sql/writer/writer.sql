@@ -19,6 +19,9 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
 -- copy_incoming: The batch in binary, packed by storage/packing.py in this very column order.
 COPY incoming FROM STDIN (FORMAT BINARY);
 
+-- empty_incoming: For the batch that follows in the same transaction.
+TRUNCATE incoming;
+
 -- make_counted: What a batch adds to each series, where the writer has reckoned it; empty again after each commit.
 CREATE TEMPORARY TABLE IF NOT EXISTS counted (
     datastream        integer,
@@ -51,6 +54,14 @@ INSERT INTO log_cursor (name, position, at) VALUES (%(name)s, 0, %(at)s) ON CONF
 
 -- advance_cursor: In the same transaction as the effects. No row: another writer was here, reload.
 UPDATE log_cursor SET position = %(position)s, at = %(at)s WHERE name = %(name)s AND position = %(expected)s RETURNING position;
+
+-- create_summary_cursor: How far latest values and counters have what the rows' cursor covers (storage/summary.py). A database of a release
+-- without it has them all.
+INSERT INTO log_cursor (name, position, at) SELECT %(summary)s, position, at FROM log_cursor WHERE name = %(name)s
+ON CONFLICT ON CONSTRAINT log_cursor_pkey DO NOTHING;
+
+-- advance_summary: In the same transaction as latest values and counters, or where nothing waits for them.
+UPDATE log_cursor SET position = %(position)s, at = %(at)s WHERE name = %(summary)s;
 
 -- ensure_partitions: Tables for a stretch of phenomenon time; nothing to do on hypertables.
 SELECT observation_ensure(%(from_time)s, %(to_time)s) AS made;

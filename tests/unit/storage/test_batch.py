@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from citybrain_testing.storing import T0_US, MemoryLog, obs, told
 from storage import packing
-from storage.batch import AHEAD_US, WEEK_US, _newest, clean, effects_of, event_id, to_json
+from storage.batch import AHEAD_US, WEEK_US, clean, effects_of, event_id, to_json
+from storage.summary import newest_of
 from storage.times import MAX_US, MIN_US, opt_time, opt_us, to_time, to_us
 from stream.records import TICK, EventBody
 
@@ -93,7 +94,7 @@ def test_the_newest_row_of_each_series_is_marked_once(rows: list[tuple[int, int,
         if eligible and (stream not in expected or time > rows[expected[stream]][1]):
             expected[stream] = index
     streams, times, eligibles = (np.array([row[k] for row in rows]) for k in range(3))
-    mark = _newest(streams.astype(np.int64), times.astype(np.int64), eligibles.astype(np.bool_))
+    mark = newest_of(streams.astype(np.int64), times.astype(np.int64), eligibles.astype(np.bool_))
     assert np.flatnonzero(mark).tolist() == sorted(expected.values())
 
 
