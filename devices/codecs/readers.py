@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from devices.codecs import thingsboard
+from devices.codecs import frigate, gb28181, onvif, thingsboard
 from devices.codecs.json_message import Levels, Reader
 from devices.codecs.station import Refused, Report
 
@@ -18,4 +18,7 @@ def _payload_alone(read: Callable[[bytes], list[Report | Refused]]) -> Reader:
 
 READERS: Mapping[str, Reader] = {
     **{f"thingsboard.{name}": _payload_alone(read) for name, read in thingsboard.READERS.items()},
+    "onvif.event": onvif.event,
+    "frigate.activity": frigate.activity,
+    "gb28181.alarm": gb28181.alarm,
 }

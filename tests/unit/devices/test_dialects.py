@@ -18,7 +18,7 @@ topics: [{codec: acme, up: "/{product}/{device}/up", layout: {values: v}, reply:
 
 
 def test_each_platform_is_a_family_with_a_decoder_for_each_codec() -> None:
-    assert list(dialects()) == ["aliyun", "huawei", "jetlinks", "thingsboard"]
+    assert list(dialects()) == ["aliyun", "frigate", "gb28181", "huawei", "jetlinks", "onvif", "thingsboard"]
     assert set(dialects()) <= set(FAMILIES)
     assert set(routes()) <= set(DECODERS)
     assert "thingsboard-gateway" not in FAMILIES
@@ -29,6 +29,8 @@ def test_the_rules_of_the_plugin() -> None:
     assert "thingsboard v1/devices/me/telemetry" in rules
     assert "aliyun /sys/+/%u/thing/event/property/post" in rules
     assert "jetlinks-child /+/%u/child/+/properties/report" in rules
+    assert "onvif-json %u/onvif-ej/#" in rules
+    assert "onvif-json-child %u/+/onvif-ej/#" in rules
     assert all(len(rule.split()) == 2 for rule in rules)
 
 
