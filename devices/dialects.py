@@ -4,7 +4,8 @@ A platform is a YAML document in `devices/mappings/`. From this one table come t
 topics (runtime/embedded/rewrite_topics.c), the lines of the broker's ACL, the codecs of `up/raw/{codec}` and the topics of answers.
 
 Whose a message is, the login says and nothing else: `{device}` in a topic must be the username. Other names in braces are passed
-on behind the codec, `up/raw/{codec}/{product}`: `{child}` names a device behind a gateway, the rest is only needed to answer.
+on behind the codec, `up/raw/{codec}/{product}`: `{child}` names a device behind a gateway, the rest is only needed to answer. A
+`#` at the end of a topic stands for one level or more that the reader gets: what they say is part of the message.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from importlib.resources import files
 import msgspec
 import yaml
 
-from devices.codecs import mapped, thingsboard
-from devices.codecs.json_message import JsonMessageDecoder
+from devices.codecs import mapped
+from devices.codecs.json_message import JsonMessageDecoder, Levels
 from devices.codecs.mapped import Answer, Layout
+from devices.codecs.readers import READERS
 from devices.codecs.station import Decoder, Refused, Report
 
 DEVICE = "device"
@@ -57,6 +59,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         """What is passed on behind the codec, in its order."""
         return [name for name in _names(self.up) if name != DEVICE]
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether its topics go on as they like."""
+        return self.up.endswith("/#")
+
 
 class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zh: str
@@ -92,10 +99,15 @@ def _problems(dialect: Dialect) -> Iterator[str]:
             yield f"{where}: codec {route.codec!r}: expected {dialect.platform} or {dialect.platform}-..."
         if bool(route.reader) == (route.layout is not None):
             yield f"{where}: expected a layout or a reader"
-        if route.reader and route.reader not in thingsboard.READERS:
-            yield f"{where}: reader {route.reader!r}: expected one of {', '.join(thingsboard.READERS)}"
+        if route.reader and route.reader not in READERS:
+            yield f"{where}: reader {route.reader!r}: expected one of {', '.join(READERS)}"
+        if route.open_ended and not route.reader:
+            yield f"{where}: expected a reader for the levels of #"
+        if route.open_ended and DEVICE not in _names(route.up):
+            yield f"{where}: expected {{{DEVICE}}} before #: else it would take what is not its platform's"
         for topic in [route.up, *([route.reply.topic] if route.reply else [])]:
-            if not all(_LEVEL.fullmatch(level) for level in topic.split("/")) or topic.startswith("cb/"):
+            levels = (route.up.removesuffix("/#") if topic == route.up else topic).split("/")
+            if not all(_LEVEL.fullmatch(level) for level in levels) or topic.startswith("cb/"):
                 yield f"{where}: {topic!r}: expected levels of letters and digits or names in braces, outside of cb/"
         if route.reply and not set(_names(route.reply.topic)) <= {DEVICE, *route.names}:
             yield f"{where}: reply: names that the message's topic does not have"
@@ -137,10 +149,10 @@ def decoders() -> dict[str, Callable[[object], Decoder]]:
 
 def _decoder(codec: str, route: Route) -> Decoder:
     if route.layout is None:
-        return JsonMessageDecoder(codec, thingsboard.READERS[route.reader])
+        return JsonMessageDecoder(codec, READERS[route.reader])
     layout, answer = route.layout, route.reply.answer if route.reply else None
 
-    def read(payload: bytes) -> list[Report | Refused]:
+    def read(payload: bytes, levels: Levels) -> list[Report | Refused]:
         return mapped.read(payload, layout, answer)
 
     return JsonMessageDecoder(codec, read)
@@ -150,6 +162,12 @@ def captured(codec: str, more: tuple[str, ...]) -> dict[str, str]:
     """The names that were passed on behind a codec."""
     route = routes().get(codec)
     return dict(zip(route.names, more, strict=False)) if route else {}
+
+
+def levels_of(codec: str, more: tuple[str, ...]) -> Levels:
+    """What was passed on behind a codec and its names."""
+    route = routes().get(codec)
+    return more[len(route.names) :] if route else ()
 
 
 def reply_topic(codec: str, device_id: str, more: tuple[str, ...]) -> str:
@@ -164,7 +182,8 @@ def reply_topic(codec: str, device_id: str, more: tuple[str, ...]) -> str:
 
 
 def rewrite_text() -> str:
-    """The rules for the broker's plugin: a codec and a topic in each line, `%u` the username, `+` a level that is passed on."""
+    """The rules for the broker's plugin: a codec and a topic in each line, `%u` the username, `+` a level that is passed on, `#` all
+    that follow."""
     lines = [f"{route.codec} {_pattern(route.up)}\n" for dialect in dialects().values() for route in dialect.topics]
     return "".join(lines)
 

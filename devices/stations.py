@@ -14,6 +14,7 @@ A unit belongs to the model and never to the protocol's code alone: HJ 212 print
 from __future__ import annotations
 
 import hashlib
+import hmac
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,10 +26,11 @@ import msgspec
 
 from devices.codecs.gb26875 import Gb26875Decoder
 from devices.codecs.hj212 import Hj212Decoder
+from devices.codecs.jt808 import Jt808Decoder, with_code
 from devices.codecs.samples import Sample
 from devices.codecs.senml import SenmlDecoder
 from devices.codecs.sl651 import Sl651Decoder
-from devices.codecs.station import Decoder, Group, Reading, Report
+from devices.codecs.station import Decoder, Group, Reading, Report, Said
 from devices.credentials import SALT_BYTES, hash_password, verify_password
 from devices.dialects import decoders, families
 from devices.properties import ObservedProperty
@@ -85,12 +87,15 @@ DECODERS: Mapping[str, Callable[[Station], Decoder]] = {
     "hj212": lambda station: Hj212Decoder(min_interval_s=station.min_interval_s),
     "sl651": lambda _: Sl651Decoder(),
     "gb26875": lambda _: Gb26875Decoder(),
+    "jt808": lambda _: Jt808Decoder(),
     "senml": lambda _: SenmlDecoder(),
     "senml-cbor": lambda _: SenmlDecoder(cbor=True),
     **decoders(),
 }
 FAMILIES = tuple(dict.fromkeys(families().get(codec, codec) for codec in DECODERS))
-STREAMED = ("hj212", "sl651", "gb26875")  # whose frames know where they end, so that they can come over TCP
+STREAMED = ("hj212", "sl651", "gb26875", "jt808")  # whose frames know where they end, so that they can come over TCP
+SESSIONS = ("jt808",)  # that show a code once; over TCP nothing is believed before it (ingest/tcp_in.py)
+CODE_BYTES = 10
 
 
 def family(codec: str) -> str:
@@ -208,9 +213,41 @@ def disbelief(device: Device, codec: str, report: Report, peer: Address | None =
     station = station_of(device, codec)
     if peer is not None and station.allow and not any(peer in ipaddress.ip_network(text) for text in station.allow):
         return f"{codec} station {report.station!r}: came from {peer}, expected {', '.join(station.allow)}"
+    if codec in SESSIONS:
+        return _session_disbelief(device, station, codec, report)
     if station.password_hash and not password_is(report.password or "", station.password_hash):
         return f"{codec} station {report.station!r}: wrong password"
     return ""
+
+
+def session_code(device: Device, codec: str) -> str:
+    """What a registration is answered with and a login has to show: 20 hexadecimal digits that follow from the password, so that a
+    new password ends the old code. Without a password it is no secret: station number and network are the identity then."""
+    station = station_of(device, codec)
+    text = f"{codec}/{device.device_id}/{station.station}/{station.password_hash}"
+    return hashlib.blake2b(text.encode(), digest_size=CODE_BYTES).hexdigest()
+
+
+def _session_disbelief(device: Device, station: Station, codec: str, report: Report) -> str:
+    """A login shows its session code, or the password itself where a person set the terminal up. A registration shows the password as
+    its terminal ID, else whoever knows the phone number would be given the code. Other frames show nothing."""
+    shown, hashed = report.password or "", station.password_hash
+    if report.said is Said.LOGIN:
+        right = hmac.compare_digest(shown.encode(), session_code(device, codec).encode())
+        if not right and not (hashed and password_is(shown, hashed)):
+            return (
+                f"{codec} station {report.station!r}: wrong code in {report.command}: expected that of its registration"
+            )
+    if report.said is Said.REGISTRATION and hashed and not password_is(shown, hashed):
+        return f"{codec} station {report.station!r}: wrong password: expected it as the terminal ID of {report.command}"
+    return ""
+
+
+def answer_of(report: Report, device: Device, codec: str) -> bytes | None:
+    """What the station waits for; with the device's own code, which no decoder knows, where it registers."""
+    if report.said is Said.REGISTRATION and report.answer is not None:
+        return with_code(report.answer, session_code(device, codec))
+    return report.answer
 
 
 class StationIndex:

@@ -17,6 +17,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     generation: int = 0  # number of the connection it came over: acknowledgements of an older one are void
     line: int = 0  # number of the TCP session it came over; 0: the broker
     problems: tuple[str, ...] = ()  # what its session found wrong with it: it ends as a dead letter
+    denial: bytes | None = None  # goes back once that is on disk
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):

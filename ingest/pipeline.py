@@ -23,7 +23,7 @@ from devices.codecs.samples import Decoded, Sample
 from devices.codecs.station import Refused, Report, Said
 from devices.models import DeviceModel
 from devices.registry import Device, Registry
-from devices.stations import DECODERS
+from devices.stations import DECODERS, answer_of
 from devices.topics import BadTopic, Channel, UpTopic
 from ingest import acks, metrics, values
 from ingest.acks import ClockSetLimit
@@ -249,6 +249,7 @@ class Pipeline:
         batch.received[topic.channel] = batch.received.get(topic.channel, 0) + 1
         if message.problems:
             self._refuse(message, topic.device_id, list(message.problems), "payload", batch)
+            self._send_raw(message, topic.argument, message.denial, batch)
             return
         device = self.registry.devices.get(topic.device_id)
         refusal = self._identity_refusal(topic, device)
@@ -332,6 +333,7 @@ class Pipeline:
             owner = self.stations.owner(piece, codec, device)
             if isinstance(owner, str):
                 self._refuse(message, device.device_id, [owner], "identity", batch)
+                self._send_raw(message, codec, piece.denial, batch)
                 continue
             self._report(message, codec, piece, owner, batch)
 
@@ -341,9 +343,11 @@ class Pipeline:
         batch.apart.add(owner.device_id)
         batch.readings.extend(_Reading(message, sample, owner, report) for sample in found.samples)
         for one in report.happened:
-            about = {"type": one.type, "confidence": 1.0, "codec": codec, "component": one.name, "text": one.text}
+            about = {"type": one.type, "codec": codec, "component": one.name, "text": one.text, **one.data}
+            if one.confidence is not None:
+                about["confidence"] = one.confidence
             ts_us = message.receive_us if one.time_us is None else one.time_us
-            identifier = f"{codec}:{one.type}:{one.name}:{ts_us}"
+            identifier = f"{codec}:{one.type}:{one.id or f'{one.name}:{ts_us}'}"
             told_event = json_v1.DeviceEvent(
                 type=one.type, id=identifier, ts_us=one.time_us, backfill=report.backfill, data=about
             )
@@ -355,17 +359,17 @@ class Pipeline:
             self._note(owner.device_id, message.receive_us, data, batch)
         if report.said is Said.ATTRIBUTES:
             self._plain_event(message, owner, "device_attr", "", report.facts, [], batch)
-        if report.said in (Said.ANSWER, Said.NOTICE):
+        if report.said in (Said.ANSWER, Said.NOTICE, Said.REGISTRATION, Said.LOGIN):
             reason = "station_answer" if report.said is Said.ANSWER else "station_notice"
             told = {"reason": reason, "codec": codec, "command": report.command, "facts": report.facts}
             self._note(owner.device_id, message.receive_us, told, batch)
-        self._answer(message, codec, report, batch)
+        self._answer(message, codec, report, owner, batch)
         if report.said is Said.CLOCK_REQUEST:
             self._send_raw(message, codec, self.stations.clock_set(codec, report, message.receive_us), batch)
 
-    def _answer(self, message: Message, codec: str, report: Report, batch: _Batch) -> None:
+    def _answer(self, message: Message, codec: str, report: Report, owner: Device, batch: _Batch) -> None:
         """What the station waits for; it goes out after the fsync, like every reply."""
-        self._send_raw(message, codec, report.answer, batch)
+        self._send_raw(message, codec, answer_of(report, owner, codec), batch)
 
     def _send_raw(self, message: Message, codec: str, payload: bytes | None, batch: _Batch) -> bool:
         """Whether there was anything to send."""
@@ -593,8 +597,9 @@ class Pipeline:
         if device is None or not self.stations.knows(topic.argument):
             return
         for piece in self.stations.read(device, topic.argument, message.payload, topic.more):
-            if isinstance(piece, Report) and not isinstance(self.stations.owner(piece, topic.argument, device), str):
-                self._answer(message, topic.argument, piece, batch)
+            owner = self.stations.owner(piece, topic.argument, device) if isinstance(piece, Report) else ""
+            if isinstance(piece, Report) and not isinstance(owner, str):
+                self._answer(message, topic.argument, piece, owner, batch)
 
     # -- events
 

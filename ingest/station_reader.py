@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from devices import dialects
+from devices.codecs.json_message import JsonMessageDecoder
 from devices.codecs.station import Decoder, Refused, Report
 from devices.models import DeviceModel
 from devices.registry import Device, Registry
@@ -44,6 +45,8 @@ class StationReader:
         """Every frame of one message; what is cut off at its end is refused. []: a packet that waits for the others of its
         message. `more`: what its topic had behind the codec."""
         decoder = self._decoder(device, codec)
+        if isinstance(decoder, JsonMessageDecoder):
+            decoder.levels = dialects.levels_of(codec, more)
         pieces = [*decoder.feed(payload), *decoder.finish()]
         if not pieces and not decoder.waiting:
             pieces.append(Refused(payload, (f"payload: expected a frame of {codec}, got {len(payload)} bytes",)))

@@ -19,9 +19,9 @@ import structlog
 
 from devices import topics
 from devices.clock import Clock
-from devices.codecs.station import Decoder, Refused, Report
+from devices.codecs.station import Decoder, Refused, Report, Said
 from devices.registry import Device
-from devices.stations import DECODERS, NOBODY, StationIndex, disbelief
+from devices.stations import DECODERS, NOBODY, SESSIONS, Station, StationIndex, disbelief, station_of
 from ingest import metrics
 from ingest.doors import Listener, Network
 from ingest.message import Message, Reply
@@ -41,16 +41,33 @@ Note = Callable[[str, dict[str, Any]], Awaitable[None]]  # device, what is to be
 
 
 class _Session:
-    """One connection. `devices`: those that it has shown a valid frame of."""
+    """One connection. `devices`: those that it has shown a valid frame of; `admitted`: those that have shown their code, as what
+    they were known then."""
 
     def __init__(self, line: int, codec: str, decoder: Decoder, writer: asyncio.StreamWriter, peer: str) -> None:
         self.line, self.codec, self.decoder, self.writer = line, codec, decoder, writer
         self.peer, self.address = peer, _address(peer)
         self.devices: set[str] = set()
+        self.admitted: dict[str, Station] = {}
         self.refused = 0
 
     def close(self) -> None:
         self.writer.close()
+
+    def doubt(self, device: Device, report: Report) -> str:
+        """Why a frame is not believed after all the others of this session; "" if it is. Only a code admits a device, and a wrong one
+        ends that."""
+        name, station = device.device_id, station_of(device, self.codec)
+        problem = disbelief(device, self.codec, report, peer=self.address)
+        if self.codec not in SESSIONS or (problem and report.said is not Said.LOGIN):
+            return problem
+        if report.said is Said.LOGIN:
+            self.admitted.pop(name, None)
+            if not problem:
+                self.admitted[name] = station
+        elif report.said is not Said.REGISTRATION and self.admitted.get(name) != station:
+            return f"{self.codec} station {report.station!r}: expected its code first, got {report.command}"
+        return problem
 
 
 class TcpInput:
@@ -192,11 +209,12 @@ class TcpInput:
         elif device is None:
             problems = (f"{session.codec} station {piece.station!r} is not registered",)
         else:
-            problem = disbelief(device, session.codec, piece, peer=session.address)
+            problem = session.doubt(device, piece)
             problems = (problem,) if problem else ()
         if device is not None and isinstance(piece, Report) and not problems:
             session.refused = 0
-            await self._identified(session, device)
+            if piece.said is not Said.REGISTRATION:  # who only asks for a code has not said who it is
+                await self._identified(session, device)
         else:
             session.refused += 1
         return Message(
@@ -206,6 +224,7 @@ class TcpInput:
             receive_us=self._clock.city_us(),
             line=session.line,
             problems=problems,
+            denial=piece.denial if device is not None and isinstance(piece, Report) else None,
         )
 
     @staticmethod

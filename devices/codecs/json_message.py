@@ -16,6 +16,8 @@ BYTES_MAX = 256 * 1024  # what the broker lets through
 KEY_MAX = 256
 TS_MAX_MS = 2**53  # larger integers do not survive a JSON number
 
+Levels = tuple[str, ...]  # of the topic that a message came by, those that no name in the platform's table stands for
+
 _json = msgspec.json.Decoder()
 
 
@@ -23,14 +25,20 @@ class WrongMessage(ValueError):
     """A message of which nothing can be used; the text says what was expected and what came."""
 
 
+Reader = Callable[[bytes, Levels], list[Report | Refused]]  # may raise WrongMessage
+
+
 class JsonMessageDecoder:
-    """A `Decoder` for formats in which a message is a document: bytes are gathered until `finish`."""
+    """A `Decoder` for formats in which a message is a document: bytes are gathered until `finish`.
+
+    `levels` are those of the message that comes next. A message without bytes says something only where it has some.
+    """
 
     waiting = False
 
-    def __init__(self, name: str, read: Callable[[bytes], list[Report | Refused]]) -> None:
-        """`read` may raise WrongMessage."""
+    def __init__(self, name: str, read: Reader) -> None:
         self.name = name
+        self.levels: Levels = ()
         self._read = read
         self._buffer = b""
 
@@ -42,10 +50,10 @@ class JsonMessageDecoder:
     def finish(self) -> list[Report | Refused]:
         """The reports of the document."""
         raw, self._buffer = self._buffer, b""
-        if not raw:
+        if not raw and not self.levels:
             return []
         try:
-            return self._read(raw)
+            return self._read(raw, self.levels)
         except WrongMessage as error:
             return [Refused(raw, (str(error),))]
 

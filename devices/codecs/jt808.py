@@ -16,10 +16,18 @@ the south and west), `alt_m`, `speed_kmh`, `dir_deg`, `alarm` and `status` (the 
 from what the terminal adds `mileage_km`, `fuel_l`, `recorder_speed_kmh`, `rssi`, `satellites`. Other additions stay in
 `facts` as hex under their identifier ("25"; "2/25" in the second position of a batch).
 
+An alarm bit of ALARMS is a happening when it was not there in the report before; a terminal repeats it in every report until it
+has been seen to. What stays set is told again after AGAIN_US: a report that was refused for another reason must not silence
+the button for good. A batch from a blind area is judged by itself.
+
+A registration shows its terminal ID as `Report.password`, 0102 its code. Only 0102 has a denial (8001 with result 1): a
+terminal that still has the code of another platform registers again when it hears that.
+
 Verified against published frames whose checksums hold: both headers, escapes, 0001, 0002, 0100, 0102 and 0704 of 2013 and
 2019, 0200 with the additions 01, 02, 03, 30 and 31, the answers 8001 and 8100. Agreed on by several open implementations, but
 shown by no frame at a known place: the status bits 2 (south), 3 (west) and 5 (coordinates passed through the secrecy
-plug-in), and the encryption bit of RSA. From a quotation of the 2013 edition (7.12): one general answer may do for all
+plug-in), the alarm bits 0 (emergency button), 29 (collision) and 30 (rollover; in the edition of 2011, whose header looks the
+same, bit 29 may be either), and the encryption bit of RSA. From a quotation of the 2013 edition (7.12): one general answer may do for all
 packets of a divided message; that it carries the serial number of the packet that came last is our choice. Not verified:
 divided messages against a terminal, the registration of 2011 (eight bytes of model), altitudes below sea level (read as the
 unsigned number that the edition prints). Coordinates are WGS 84 in practice, which no frame says. The standard itself was not
@@ -38,7 +46,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from devices.codecs.checksums import xor_sum
-from devices.codecs.station import Group, Reading, Refused, Report, Said, begins
+from devices.codecs.station import Group, Happening, Reading, Refused, Report, Said, begins
 
 LOCAL = timezone(timedelta(hours=8))
 FLAG = b"\x7e"
@@ -54,13 +62,26 @@ TERMINAL_ANSWER, HEARTBEAT = 0x0001, 0x0002
 REGISTER, AUTH, LOCATION, BATCH = 0x0100, 0x0102, 0x0200, 0x0704
 PLATFORM_ANSWER, REGISTER_ANSWER = 0x8001, 0x8100
 FROM_PLATFORM = 0x8000  # this bit is set in every message of a platform
-SUCCESS = 0
+SUCCESS, FAILURE = 0, 1
 VERSION = 1  # of the edition of 2019
 
 FIXED, SOUTH, WEST, SHIFTED = 1 << 1, 1 << 2, 1 << 3, 1 << 5
+ALARMS = (
+    ("vehicle_emergency", 0, "紧急报警"),
+    ("vehicle_collision", 29, "碰撞预警"),
+    ("vehicle_rollover", 30, "侧翻预警"),
+)  # the city's word, bit, the standard's; the other bits are of driving and of the terminal, not of an accident
+AGAIN_US = 300 * 1_000_000
+TOLD_MAX = 4_096  # alarms that are remembered as told; a gateway may speak for many terminals
 LOCATION_MIN = 28
 BLIND_AREA = 1  # kind of a batch: sent afterwards, from where there was no network
 IMEI, SOFTWARE = 15, 20  # bytes behind the code in 0102 of 2019
+
+PLACE: Mapping[str, str] = {
+    "lon": "lon",
+    "lat": "lat",
+    "speed_km_h": "speed_kmh",
+}  # of an alarm: the city's name, ours here
 
 # What a position has besides -> reading, bytes, divisor.
 ADDITIONS: Mapping[int, tuple[str, int, int]] = {
@@ -154,6 +175,7 @@ class Jt808Decoder:
         self._buffer = b""
         self._inside = False  # a 7E has been seen: what is in the buffer comes after it
         self._parts: dict[tuple[str, int, int], _Divided] = {}  # by phone, message and count of packets
+        self._told: dict[tuple[str, str], int] = {}  # by phone and type of an alarm that stands: when it was told
 
     def feed(self, data: bytes) -> list[Report | Refused]:
         """What the bytes so far complete. At most one frame's length stays waiting, and `PARTS_MAX` divided messages."""
@@ -239,21 +261,39 @@ class Jt808Decoder:
             password=content.password,
             raw=raw,
             groups=content.groups,
+            happened=tuple(self._happened(frame.phone, content)),
             backfill=content.backfill,
             command=f"{frame.message_id:04X}",
             facts={"serial": frame.serial, **content.facts},
             answer=None if content.said is Said.ANSWER else self._answer(frame),
+            denial=_general_answer(frame, FAILURE) if content.said is Said.LOGIN else None,
             problems=tuple(content.problems),
         )
 
     def _answer(self, frame: Frame) -> bytes:
         """8100 with the auth code for a registration, 8001 for anything else; the serial number is the terminal's own."""
-        body = frame.serial.to_bytes(2)
-        if frame.message_id == REGISTER:
-            message_id, body = REGISTER_ANSWER, body + bytes([SUCCESS]) + self._auth_code(frame.phone).encode("gb18030")
-        else:
-            message_id, body = PLATFORM_ANSWER, body + frame.message_id.to_bytes(2) + bytes([SUCCESS])
-        return encode_frame(replace(frame, message_id=message_id, body=body, total=0, number=0))
+        if frame.message_id != REGISTER:
+            return _general_answer(frame, SUCCESS)
+        body = frame.serial.to_bytes(2) + bytes([SUCCESS]) + self._auth_code(frame.phone).encode("gb18030")
+        return encode_frame(replace(frame, message_id=REGISTER_ANSWER, body=body, total=0, number=0))
+
+    def _happened(self, phone: str, content: _Content) -> Iterator[Happening]:
+        told: dict[tuple[str, str], int] = {} if content.backfill else self._told
+        for group in content.groups:
+            values = {reading.name: reading for reading in group.readings}
+            alarm = int(values["alarm"].value or 0)
+            for kind, bit, text in ALARMS:
+                key = (phone, kind)
+                if not alarm >> bit & 1:
+                    told.pop(key, None)
+                    continue
+                last, now = told.get(key), group.time_us
+                if last is not None and (now is None or abs(now - last) < AGAIN_US):
+                    continue
+                told[key] = now or 0
+                yield Happening(type=kind, name=f"{bit}", time_us=now, text=text, data=_whereabouts(values))
+        while len(told) > TOLD_MAX:
+            del told[next(iter(told))]
 
 
 def open_frame(raw: bytes) -> Frame:
@@ -316,6 +356,26 @@ def encode_frame(frame: Frame) -> bytes:
     return FLAG + plain.replace(b"\x7d", b"\x7d\x01").replace(b"\x7e", b"\x7d\x02") + FLAG
 
 
+def with_code(answer: bytes, code: str) -> bytes:
+    """The answer to a registration with another code in it. Raises WrongFrame, ValueError for what is none or does not fit."""
+    frame = open_frame(answer)
+    if frame.message_id != REGISTER_ANSWER:
+        raise WrongFrame(f"answer: expected {REGISTER_ANSWER:04X}, got {frame.message_id:04X}")
+    return encode_frame(replace(frame, body=frame.body[:3] + code.encode("gb18030")))
+
+
+def _general_answer(frame: Frame, result: int) -> bytes:
+    body = frame.serial.to_bytes(2) + frame.message_id.to_bytes(2) + bytes([result])
+    return encode_frame(replace(frame, message_id=PLATFORM_ANSWER, body=body, total=0, number=0))
+
+
+def _whereabouts(values: Mapping[str, Reading]) -> dict[str, Any]:
+    """Where an alarm was and how fast the vehicle; nothing of a position that no fix stands behind."""
+    if any(values[name].quality is not None for name in ("lon", "lat")):
+        return {}
+    return {"values": {to: values[name].value for to, name in PLACE.items()}}
+
+
 def _unescaped(found: re.Match[bytes]) -> bytes:
     byte = _ESCAPED.get(found[1])
     if byte is None:
@@ -375,7 +435,8 @@ def _registration(frame: Frame) -> _Content:
     for name, width in zip(("maker", "model", "terminal"), widths, strict=True):
         facts[name] = _text(body[at : at + width])
         at += width
-    return _Content(said=Said.NOTICE, facts={**facts, "plate_color": body[at], "plate": _text(body[at + 1 :])})
+    facts |= {"plate_color": body[at], "plate": _text(body[at + 1 :])}
+    return _Content(said=Said.REGISTRATION, password=facts["terminal"], facts=facts)
 
 
 def _authentication(frame: Frame) -> _Content:
@@ -383,13 +444,13 @@ def _authentication(frame: Frame) -> _Content:
     if not body:
         raise WrongFrame("authentication: expected a code, got an empty body")
     if frame.version is None:
-        return _Content(said=Said.NOTICE, password=_text(body))
+        return _Content(said=Said.LOGIN, password=_text(body))
     end = 1 + body[0]
     if len(body) != end + IMEI + SOFTWARE:
         wanted = f"a code of {body[0]} bytes, {IMEI} of IMEI and {SOFTWARE} of software version behind its length"
         raise WrongFrame(f"authentication: expected {wanted}, got {len(body) - 1} bytes")
     facts = {"imei": _text(body[end : end + IMEI]), "software": _text(body[end + IMEI :])}
-    return _Content(said=Said.NOTICE, password=_text(body[1:end]), facts=facts)
+    return _Content(said=Said.LOGIN, password=_text(body[1:end]), facts=facts)
 
 
 def _location(frame: Frame) -> _Content:

@@ -23,6 +23,8 @@ class Said(StrEnum):
     CLOCK_REQUEST = "clock_request"  # the station asks for the time
     ANSWER = "answer"  # to something that we sent
     ATTRIBUTES = "attributes"  # what the device says of itself: firmware, position
+    REGISTRATION = "registration"  # asks for the code of its sessions
+    LOGIN = "login"  # shows its code; the frames behind it have none
     NOTICE = "notice"  # anything else that is worth keeping
 
 
@@ -57,19 +59,27 @@ class Group:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
     """Something that the station says happened: `type` is the city's word for it ("fire_alarm"), `name` what it is about in the
-    protocol's words, `text` what the station calls that. Without a time (None): at its receipt."""
+    protocol's words, `text` what the station calls that. Without a time (None): at its receipt.
+
+    `confidence` is 0 to 1, None where the protocol states none. `id` tells this happening from others of its type where the
+    protocol names it; else name and time do. `data` is what else the event should carry.
+    """
 
     type: str
     name: str
     time_us: int | None
     text: str = ""
+    confidence: float | None = 1.0
+    id: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """One frame that holds: start, length, checksum and grammar.
 
-    `answer` is the frame that the station waits for: to be sent once the report is on disk, not before. `problems` name
+    `answer` is the frame that the station waits for: to be sent once the report is on disk, not before; `denial` the one for a
+    report that is not believed, where the protocol lets a station go on with that. `problems` name
     parts that could not be read beside parts that could. `crc_alternative`: the checksum is one that the standard does not
     say but that stations in the field compute. `command` is what `facts` are about (a command number, a function code);
     `category` is the station's own kind (HJ 212 ST, SL 651 class). `each_by_its_time`: of several times each is judged by itself;
@@ -89,6 +99,7 @@ class Report:
     category: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     answer: bytes | None = None
+    denial: bytes | None = None
     problems: tuple[str, ...] = ()
 
 

@@ -2,7 +2,8 @@
  *
  * A rule is a line `CODEC PATTERN`: `thingsboard v1/devices/me/telemetry` or `aliyun /sys/+/%u/thing/event/property/post`. `%u` is
  * the authenticated username and nothing else, so a device can only ever become itself; a level `+` (a product, a child) is
- * passed on behind the codec: cb/v1/TENANT/USERNAME/up/raw/CODEC/LEVEL. Written by devices/dialects.py.
+ * passed on behind the codec: cb/v1/TENANT/USERNAME/up/raw/CODEC/LEVEL. A `#` at the end stands for one level or more, all passed
+ * on. Written by devices/dialects.py.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #define RULES_MAX 256
 #define LINE_MAX_BYTES 512
 #define LEVEL_MAX 64  /* of a level that is passed on */
-#define PASSED_ON_MAX 160
+#define PASSED_ON_MAX 256  /* an ONVIF topic is four levels and the tokens of its source */
 
 struct rule {
     char *codec, *pattern;
@@ -41,11 +42,21 @@ static bool passed_on(const char *level, size_t bytes, char *kept) {
     return true;
 }
 
+static bool all_passed_on(const char *topic, char *kept) {
+    for (;;) {
+        size_t bytes = strcspn(topic, "/");
+        if (!passed_on(topic, bytes, kept)) return false;
+        if (!topic[bytes]) return true;
+        topic += bytes + 1;
+    }
+}
+
 /* `kept` (PASSED_ON_MAX bytes) gets the levels that are passed on, each behind a slash. */
 static bool fits(const char *pattern, const char *topic, const char *name, char *kept) {
     kept[0] = 0;
     for (;;) {
         size_t p = strcspn(pattern, "/"), t = strcspn(topic, "/");
+        if (p == 1 && *pattern == '#') return all_passed_on(topic, kept);
         if (p == 2 && memcmp(pattern, "%u", 2) == 0) {
             if (t != strlen(name) || memcmp(topic, name, t) != 0) return false;
         } else if (p == 1 && *pattern == '+') {

@@ -22,7 +22,7 @@ from devices.registry import Device, Registry
 
 pytestmark = [pytest.mark.broker, pytest.mark.compiler]
 WAIT_S = 20.0
-WORDS = {"tb-gate": "pw-tb", "g1": "pw-g1", "g2": "pw-g2"}
+WORDS = {"tb-gate": "pw-tb", "g1": "pw-g1", "g2": "pw-g2", "cam-1": "pw-c1", "nvr": "pw-nvr"}
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +125,48 @@ def test_other_platforms_devices_are_stored_under_their_login_and_answered(
         assert (note.device_id, note.data["values"]) == ("g2", {"huawei:level.stage_m": 7.5})
         refused = [(e.device_id, e.data["topic"]) for e in events_of(found, "refusal")]
         assert refused == [("g1", "/sys/a1Pk/g2/thing/event/property/post")]
+
+    asyncio.run(scene())
+
+
+def camera(device_id: str, **fields: Any) -> Device:
+    return Device(device_id=device_id, model="camera-v1", kind="camera", name=device_id, lon=121.4, lat=28.7, **fields)
+
+
+def test_cameras_speak_in_their_own_topics(tmp_path: Path, broker: PrivateMosquitto) -> None:
+    """An ONVIF camera with its id as TopicPrefix, its property retained as the specification asks, and a Frigate with its own topics."""
+    nvr = Device(device_id="nvr", model="gateway-v1", kind="gateway", name="nvr", lon=121.4, lat=28.7)
+    door = camera("cam-2", gateway="nvr", attributes={"stations": {"frigate": {"station": "front_door"}}})
+    known = registry_of([nvr, camera("cam-1"), door], [])
+
+    async def scene() -> None:
+        async with (
+            ingesting(tmp_path, broker, known) as bench,
+            _client(broker, "cam-1") as one,
+            _client(broker, "nvr") as two,
+        ):
+            now = bench.clock.city_us() / 1e6
+            topic = "cam-1/onvif-ej/RuleEngine/FieldDetector/ObjectsInside/&1/2/Yard"
+            said = {"UtcTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)), "Data": {"IsInside": "true"}}
+            await one.publish(topic, json.dumps(said | {"Source": {"Rule": "Yard"}}), qos=1, retain=True)
+            await one.publish(topic, b"", qos=1, retain=True)  # the property is gone
+            after = {"id": "1.5-a", "camera": "front_door", "start_time": now, "severity": "alert"}
+            after |= {"data": {"objects": ["smoke"], "zones": ["gate"], "audio": []}}
+            await two.publish("frigate/reviews", json.dumps({"type": "new", "before": after, "after": after}), qos=0)
+            await two.publish("frigate/front_door/smoke", "1", qos=0)
+            found = await bench.until(
+                lambda r: len(events_of(r, "device_event")) == 3 and bool(events_of(r, "refusal"))
+            )
+        told = {(e.device_id, e.data["type"], e.data["text"]) for e in events_of(found, "device_event")}
+        assert told == {
+            ("cam-1", "intrusion", "Yard"),
+            ("cam-1", "intrusion_ended", "Yard"),
+            ("cam-2", "smoke", "gate"),
+        }
+        assert events_of(found, "dead_letter") == []
+        assert [(e.device_id, e.data["topic"]) for e in events_of(found, "refusal")] == [
+            ("nvr", "frigate/front_door/smoke")
+        ]
 
     asyncio.run(scene())
 

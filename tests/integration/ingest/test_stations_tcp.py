@@ -21,10 +21,10 @@ from citybrain_testing.forgetful_disk import ForgetfulDisk
 from citybrain_testing.logged import all_records, events_of, registry_of, rows_of
 from citybrain_testing.servers import free_port, private_mosquitto
 from citybrain_testing.stations import DialInStation, Hj212Dialect, hj212_device, hj212_frame, local
-from devices.codecs import gb26875
+from devices.codecs import gb26875, jt808
 from devices.models import load_models
 from devices.registry import Datastream, Device, Registry
-from devices.stations import StationIndex
+from devices.stations import StationIndex, sealed
 from ingest import tcp_in
 from ingest.doors import Listener
 from ingest.pipeline import Link, Pipeline
@@ -36,6 +36,7 @@ from stream.writer import LogWriter
 ROOT = Path(__file__).resolve().parents[3]
 GOOD = f"DataTime={local()};a34004-Rtd=35.2,a34004-Flag=N"
 WAIT_S = 40.0
+PHONE, TERMINAL = "013306139197", "ABC1234"
 
 
 def registry(**fields: Any) -> Registry:
@@ -52,11 +53,23 @@ def registry(**fields: Any) -> Registry:
             lat=28.7,
             attributes={"stations": {"gb26875": {"station": "000000000379"}}},
         ),
+        sealed(
+            Device(
+                device_id="truck-1",
+                model="hazmat-vehicle-v1",
+                kind="hazmat_vehicle",
+                name="truck-1",
+                lon=121.4,
+                lat=28.7,
+                attributes={"stations": {"jt808": {"station": PHONE, "password": TERMINAL}}},
+            )
+        ),
     ]
     streams = [
         Datastream(datastream=n, device_id=d.device_id, property="pm25_ug_m3", uom="ug/m3")
         for n, d in enumerate(devices, 1)
     ]
+    streams.append(Datastream(datastream=9, device_id="truck-1", property="speed_km_h", uom="km/h"))
     return registry_of(devices, streams)
 
 
@@ -190,6 +203,109 @@ def test_a_fire_is_confirmed_once_it_is_on_disk(tmp_path: Path) -> None:
             writer.close()
 
     run(scenario)
+
+
+def vehicle_frame(message_id: int, body: bytes = b"", serial: int = 1) -> bytes:
+    return jt808.encode(message_id, PHONE, serial, body)
+
+
+def vehicle_position(speed: int) -> bytes:
+    """Now, fixed, at 28.68 N 121.44 E; speed in tenths of km/h."""
+    place = bytes(4) + (2).to_bytes(4) + (28_680_000).to_bytes(4) + (121_440_000).to_bytes(4) + bytes(2)
+    return place + speed.to_bytes(2) + bytes(2) + bytes.fromhex(local()[2:])
+
+
+def vehicle_registration(terminal: str) -> bytes:
+    return bytes(4) + b"maker" + bytes(20) + terminal.encode().ljust(7, b"\0") + b"\x01A12345"
+
+
+async def heard(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Message and body of the platform's next frame."""
+    await asyncio.wait_for(reader.readuntil(b"\x7e"), 5)
+    frame = jt808.open_frame(b"\x7e" + await asyncio.wait_for(reader.readuntil(b"\x7e"), 5))
+    return frame.message_id, frame.body
+
+
+def test_a_vehicle_registers_shows_its_code_and_is_believed_from_then_on(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with door(tmp_path, codec="jt808") as opened:
+            reader, writer = await opened.dial()
+            writer.write(vehicle_frame(jt808.REGISTER, vehicle_registration(TERMINAL)))
+            message_id, body = await heard(reader)
+            assert (message_id, body[:3]) == (jt808.REGISTER_ANSWER, bytes.fromhex("0001 00"))
+            assert opened.connected == [], "who asks for a code has not shown it"
+            writer.write(vehicle_frame(jt808.AUTH, body[3:], 2))
+            assert await heard(reader) == (jt808.PLATFORM_ANSWER, bytes.fromhex("0002 0102 00"))
+            assert opened.connected == ["truck-1"]
+            opened.held.clear()
+            writer.write(
+                vehicle_frame(jt808.LOCATION, vehicle_position(366), 3) + vehicle_frame(jt808.HEARTBEAT, b"", 4)
+            )
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(10), 0.3)
+            opened.held.set()
+            assert await heard(reader) == (jt808.PLATFORM_ANSWER, bytes.fromhex("0003 0200 00"))
+            assert (9, 36.6) in logged(tmp_path)
+            assert await heard(reader) == (jt808.PLATFORM_ANSWER, bytes.fromhex("0004 0002 00"))
+            writer.close()
+
+    run(scenario)
+    assert reasons(tmp_path) == []
+
+
+def test_nothing_of_a_session_is_believed_before_its_code_or_after_a_wrong_one(tmp_path: Path) -> None:
+    def position(serial: int) -> bytes:
+        return vehicle_frame(jt808.LOCATION, vehicle_position(serial * 10), serial)
+
+    async def scenario() -> None:
+        async with door(tmp_path, codec="jt808") as opened:
+            reader, writer = await opened.dial()
+            writer.write(position(1) + vehicle_frame(jt808.REGISTER, vehicle_registration("GUESSED"), 2))
+            writer.write(vehicle_frame(jt808.AUTH, b"of another platform", 3) + position(4))
+            assert await heard(reader) == (jt808.PLATFORM_ANSWER, bytes.fromhex("0003 0102 01"))
+            writer.write(vehicle_frame(jt808.AUTH, TERMINAL.encode(), 5) + position(6))
+            assert await heard(reader) == (jt808.PLATFORM_ANSWER, bytes.fromhex("0005 0102 00"))
+            assert await heard(reader) == (jt808.PLATFORM_ANSWER, bytes.fromhex("0006 0200 00"))
+            writer.write(vehicle_frame(jt808.AUTH, b"wrong", 7) + position(8))
+            assert await heard(reader) == (jt808.PLATFORM_ANSWER, bytes.fromhex("0007 0102 01"))
+            while len(reasons(tmp_path)) < 6:
+                await asyncio.sleep(0.05)
+            writer.close()
+
+    run(scenario)
+    assert [result for stream, result in logged(tmp_path) if stream == 9] == [6.0]
+    station = f"jt808 station '{PHONE}': "
+    wrong = "wrong code in 0102: expected that of its registration"
+    assert reasons(tmp_path) == [
+        ("truck-1", station + why)
+        for why in (
+            "expected its code first, got 0200",
+            "wrong password: expected it as the terminal ID of 0100",
+            wrong,
+            "expected its code first, got 0200",
+            wrong,
+            "expected its code first, got 0200",
+        )
+    ]
+
+
+def test_a_stranger_with_a_vehicles_number_does_not_end_its_session(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with door(tmp_path, codec="jt808") as opened:
+            first, one = await opened.dial()
+            one.write(vehicle_frame(jt808.AUTH, TERMINAL.encode()))
+            await heard(first)
+            second, two = await opened.dial()
+            two.write(vehicle_frame(jt808.AUTH, b"wrong") + vehicle_frame(jt808.LOCATION, vehicle_position(999), 2))
+            assert (await heard(second))[1][-1] == jt808.FAILURE
+            one.write(vehicle_frame(jt808.LOCATION, vehicle_position(100), 2))
+            assert await heard(first) == (jt808.PLATFORM_ANSWER, bytes.fromhex("0002 0200 00"))
+            assert opened.notes == []
+            one.close()
+            two.close()
+
+    run(scenario)
+    assert [result for stream, result in logged(tmp_path) if stream == 9] == [10.0]
 
 
 def test_two_stations_do_not_get_each_others_answers(tmp_path: Path) -> None:

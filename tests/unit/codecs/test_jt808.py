@@ -218,7 +218,8 @@ class TestVectors:
 
     def test_a_registration_of_2013(self) -> None:
         got = report(REGISTER)
-        assert (got.said, got.station, got.command) == (Said.NOTICE, "000123456789", "0100")
+        assert (got.said, got.station, got.command) == (Said.REGISTRATION, "000123456789", "0100")
+        assert got.password == got.facts["terminal"]
         assert got.facts == {
             "serial": 10,
             "province": 40,
@@ -245,7 +246,7 @@ class TestVectors:
 
     def test_authentication_shows_the_code_as_password_and_nowhere_else(self) -> None:
         got = report(AUTH)
-        assert (got.said, got.station, got.command) == (Said.NOTICE, "020000000015", "0102")
+        assert (got.said, got.station, got.command) == (Said.LOGIN, "020000000015", "0102")
         assert (got.password, got.facts) == ("169344", {"serial": 38})
         newer = report(AUTH_2019)
         assert newer.password == "17299841738"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.codecs.json_message import BYTES_MAX, JsonMessageDecoder
+from devices.codecs.readers import READERS as BY_NAME
 from devices.codecs.station import Group, Reading, Refused, Report, Said
 from devices.codecs.thingsboard import READERS
 
@@ -18,7 +19,7 @@ TS = 1451649600512  # of the documentation's own example
 
 def pieces(reader: str, document: Any) -> list[Report | Refused]:
     payload = document if isinstance(document, bytes) else json.dumps(document).encode()
-    decoder = JsonMessageDecoder("thingsboard", READERS[reader])
+    decoder = JsonMessageDecoder("thingsboard", BY_NAME[f"thingsboard.{reader}"])
     assert decoder.feed(payload) == []
     return decoder.finish()
 

@@ -18,7 +18,7 @@ topics: [{codec: acme, up: "/{product}/{device}/up", layout: {values: v}, reply:
 
 
 def test_each_platform_is_a_family_with_a_decoder_for_each_codec() -> None:
-    assert list(dialects()) == ["aliyun", "huawei", "jetlinks", "thingsboard"]
+    assert list(dialects()) == ["aliyun", "frigate", "gb28181", "huawei", "jetlinks", "onvif", "thingsboard"]
     assert set(dialects()) <= set(FAMILIES)
     assert set(routes()) <= set(DECODERS)
     assert "thingsboard-gateway" not in FAMILIES
@@ -29,6 +29,8 @@ def test_the_rules_of_the_plugin() -> None:
     assert "thingsboard v1/devices/me/telemetry" in rules
     assert "aliyun /sys/+/%u/thing/event/property/post" in rules
     assert "jetlinks-child /+/%u/child/+/properties/report" in rules
+    assert "onvif-json %u/onvif-ej/#" in rules
+    assert "onvif-json-child %u/+/onvif-ej/#" in rules
     assert all(len(rule.split()) == 2 for rule in rules)
 
 
@@ -57,10 +59,13 @@ def test_an_answer_goes_to_the_sender_whatever_the_topic_said() -> None:
     [
         ("platform: acme", "platform: Acme", "platform 'Acme'"),
         ("codec: acme", "codec: other", "codec 'other': expected acme or acme-..."),
-        ("layout: {values: v}", "reader: none", "reader 'none': expected one of telemetry"),
+        ("layout: {values: v}", "reader: none", "reader 'none': expected one of thingsboard.telemetry"),
         (", layout: {values: v}", "", "expected a layout or a reader"),
         ("/{product}/{device}/up", "cb/v1/x", "outside of cb/"),
-        ("/{product}/{device}/up", "/#", "expected levels of letters"),
+        ("/{product}/{device}/up", "/#", "expected {device} before #"),
+        ("/{product}/{device}/up", "/{device}/#", "expected a reader for the levels of #"),
+        ("/{product}/{device}/up", "/#/{device}/up", "expected levels of letters"),
+        ("/{product}/{device}/re", "/{device}/#", "expected levels of letters"),
         ("/{product}/{device}/re", "/{product}/all/re", "else others would read it"),
         ("/{product}/{device}/re", "/{area}/{device}/re", "names that the message's topic does not have"),
         ("{values: v}", "{values: v, form: epoch}", "Invalid enum value"),
