@@ -46,6 +46,10 @@ class Source(IntFlag):
     NEIGHBOUR = 16384
 
 
+# Put in by a person (dead letters replayed, history imported): the past, and no sign that the device is there.
+RETOLD = int(Source.REPLAY | Source.IMPORT)
+
+
 class Quality(IntEnum):
     """QARTOD flags."""
 
@@ -95,12 +99,13 @@ class ControlBody(msgspec.Struct, frozen=True, kw_only=True):
 class EventBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A device's own event, a state change, a dead letter, or a refusal that we counted."""
 
-    type: str  # device_event, device_state, device_attr, cmd_reply, dead_letter, refusal, ingest_note
+    type: str  # device_event, device_state, device_attr, cmd_reply, dead_letter, dead_letter_replayed, refusal, ingest_note
     device_id: str
     receive_us: int
     phenomenon_us: int | None = None
     id: str = ""
     data: dict[str, Any] = {}
+    retold: bool = False  # put in again by a person, as rows with a bit of RETOLD are
 
 
 class ResumeBody(msgspec.Struct, frozen=True, kw_only=True):
