@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any
@@ -158,6 +158,14 @@ class ObsBatch:
             else:
                 arrays.append(pa.array(values, type=field.type))
         return cls(pa.RecordBatch.from_arrays(arrays, schema=OBS_SCHEMA))
+
+    @classmethod
+    def joined(cls, batches: Sequence[ObsBatch]) -> ObsBatch | None:
+        """All rows in order; None where there are none."""
+        tables = [batch.table for batch in batches if len(batch)]
+        if len(tables) < 2:
+            return cls(tables[0]) if tables else None
+        return cls(pa.Table.from_batches(tables, schema=OBS_SCHEMA).combine_chunks().to_batches()[0])
 
     def column(self, name: str) -> pa.Array:
         return self.table.column(name)
