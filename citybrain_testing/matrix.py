@@ -210,6 +210,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
         query=f"?device=wg-river&from={CITY_US}&to={CITY_US + 1}",
     ),
     ("GET", "/api/v1/dead-letters"): Row(action=Action.READ_DEAD_LETTERS),
+    ("POST", "/api/v1/dead-letters/replay"): Row(action=Action.REPLAY_LETTERS, place=Place.WHOLE, body={"limit": 10}),
     # alarms
     ("GET", "/api/v1/alarms"): Row(action=Action.READ_ALARMS, place=Place.LIST),
     ("GET", "/api/v1/alarms/{alarm_id}"): Row(

@@ -26,6 +26,7 @@ from command_center.api import (
     incident_role_routes,
     instruction_routes,
     layers,
+    letter_routes,
     oidc_routes,
     problems,
     quality_routes,
@@ -64,6 +65,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     device_care_routes.router,
     quality_routes.router,
     device_routes.router,
+    letter_routes.router,
     command_routes.router,
     layers.router,
     import_routes.router,  # before the registers' own: template.xlsx and export are no entries

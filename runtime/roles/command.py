@@ -27,6 +27,7 @@ from command_center.duty.targets import ShiftTarget
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
 from command_center.grid.service import GridService
+from command_center.letters import LetterService
 from command_center.outbox import Outbox, Sender, Sink, sink_for
 from command_center.picture import PictureFollower, past_event
 from command_center.quality import QualityService
@@ -54,6 +55,7 @@ from runtime.health import Health
 from runtime.importing import Importing
 from runtime.importing import build as build_importing
 from runtime.layers import read_layers
+from runtime.letters import PipelineReader
 from runtime.metrics import all_metrics
 from runtime.outbox_sinks import build as build_sink
 from runtime.registers import Registers
@@ -68,6 +70,7 @@ from storage.command import PostgresStore
 from storage.database import Database
 from storage.errors import StorageError
 from storage.history import HistoryStore
+from storage.letters import LetterStore
 from storage.quality import QualityFacts
 from storage.rates import RateStore
 from storage.registry import RegistryStore
@@ -108,6 +111,7 @@ class _Rooms:
     credentials: BrokerCredentials
     device_access: DeviceAccess
     care: DeviceCare
+    letters: LetterService
     quality: QualityService
     zones: ZoneService
     grid: GridService
@@ -187,6 +191,7 @@ def _build(
     registers = RegisterService(register, appender, registry, changed=credentials.changed)
     access = build_access(settings, context.secrets, clock, store, env, picture.on_change, registers)
     care = DeviceCare(store, env, picture.on_change, registers, load_models(), picture.status_of)
+    reader = PipelineReader(settings.tenant, settings.log_dir, clock, lambda: registry.revision)
     device_access = DeviceAccess(store, registry, credentials, clock)
     entries = EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer, areas=areas)
     devices = DeviceTarget(registers, device_access, registry)
@@ -219,6 +224,7 @@ def _build(
         access=access,
         entries=entries,
         care=care,
+        letters=LetterService(LetterStore(database), reader, appender, store, env, picture.on_change),
         quality=QualityService(store, env, entries, QualityFacts(database), picture.status_of),
         grid=GridService(store, env, picture.on_change, entries.engine.kinds),
         zones=ZoneService(entries, lambda lon, lat: nearest_wind(registry, picture.latest_of, clock, lon, lat)),
@@ -356,6 +362,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         registers=Registers(rooms.registers, rooms.device_access),
         device_access=rooms.device_access,
         device_care=rooms.care,
+        letters=rooms.letters,
         rates=RateStore(rooms.database),
         quality=rooms.quality,
         zones=rooms.zones,
