@@ -8,12 +8,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from command_center.history_import import HistoryImport, Known
 from command_center.letters import Letter, LetterFilter, Reread
+from command_center.ports import Append, Emit, Store
+from command_center.work import Env
 from devices.models import load_models
 from devices.registry import Registry
+from ingest.history import HistoryRows
 from ingest.recall import Recall, not_replayable
 from stream.records import ObsBatch, Record, RecordKind, as_batch, as_event
 
+RETENTION_US = 400 * 86_400_000_000
 replace = msgspec.structs.replace
 Value = tuple[int, int, float | None, str | None]
 
@@ -72,6 +77,24 @@ class DirectReader:
             return Reread(refused=refused)
         found = recall.read(letter.topic, letter.payload, letter.receive_us, by_tcp=letter.by_tcp)
         return Reread(rows=found.rows, events=found.events, wrong=found.wrong)
+
+
+def a_history_import(
+    registry: Registry, append: Append, known: Known, store: Store, env: Env, emit: Emit
+) -> HistoryImport:
+    """The import of history with ingest's own rules; the rules keep up at once."""
+
+    async def followed(position: int) -> None: ...
+
+    return HistoryImport(
+        known=known,
+        append=append,
+        store=store,
+        env=env,
+        emit=emit,
+        judge=lambda: HistoryRows(registry, load_models(), retention_us=RETENTION_US),
+        followed=followed,
+    )
 
 
 def _values(batch: ObsBatch) -> list[Value]:

@@ -22,6 +22,7 @@ from command_center.api import (
     device_routes,
     duty_routes,
     grid_routes,
+    history_routes,
     import_routes,
     incident_role_routes,
     instruction_routes,
@@ -66,6 +67,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     quality_routes.router,
     device_routes.router,
     letter_routes.router,
+    history_routes.router,
     command_routes.router,
     layers.router,
     import_routes.router,  # before the registers' own: template.xlsx and export are no entries

@@ -22,6 +22,7 @@ from command_center.device_care.service import DeviceCare
 from command_center.duty.service import DutyService
 from command_center.facade import CommandFacade
 from command_center.grid.service import GridService
+from command_center.history_import import HistoryImport
 from command_center.letters import LetterFilter, LetterService
 from command_center.model import Actor, Alarm, User
 from command_center.quality import QualityService
@@ -167,6 +168,8 @@ class ApiDeps:
     device_access: DeviceAccess | None = None
     device_care: DeviceCare | None = None
     letters: LetterService | None = None
+    history_import: HistoryImport | None = None
+    uploads: Path | None = None  # where a large file lies while it is worked through; None: the system's place for such
     rates: Rates | None = None
     quality: QualityService | None = None
     zones: ZoneService | None = None

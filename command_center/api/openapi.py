@@ -191,6 +191,7 @@ FILES: dict[tuple[str, str], tuple[str, ...]] = {
     ("get", "/api/v1/layers/{layer}.geojson"): ("application/geo+json",),
     ("get", "/api/v1/areas.geojson"): ("application/geo+json",),
     ("get", "/api/v1/observations/export"): tuple(kind.partition(";")[0] for kind in OBSERVATION_TYPES.values()),
+    ("post", "/api/v1/observations/import"): ("application/x-ndjson",),
     ("get", "/api/v1/dictionary.xlsx"): (MEDIA_TYPES[Format.XLSX],),
     ("get", "/api/v1/registers/{kind}/template.xlsx"): (MEDIA_TYPES[Format.XLSX],),
     ("get", "/api/v1/registers/{kind}/export"): _SHEETS,

@@ -27,6 +27,7 @@ from command_center.duty.targets import ShiftTarget
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
 from command_center.grid.service import GridService
+from command_center.history_import import HistoryImport
 from command_center.letters import LetterService
 from command_center.outbox import Outbox, Sender, Sink, sink_for
 from command_center.picture import PictureFollower, past_event
@@ -52,6 +53,7 @@ from runtime.centre import build_env
 from runtime.context import RoleContext
 from runtime.credentials import CANARY_ID, BrokerCredentials
 from runtime.health import Health
+from runtime.history import build as build_history
 from runtime.importing import Importing
 from runtime.importing import build as build_importing
 from runtime.layers import read_layers
@@ -112,6 +114,7 @@ class _Rooms:
     device_access: DeviceAccess
     care: DeviceCare
     letters: LetterService
+    history_import: HistoryImport
     quality: QualityService
     zones: ZoneService
     grid: GridService
@@ -225,6 +228,7 @@ def _build(
         entries=entries,
         care=care,
         letters=LetterService(LetterStore(database), reader, appender, store, env, picture.on_change),
+        history_import=build_history(context, LetterStore(database), appender, store, env, picture.on_change),
         quality=QualityService(store, env, entries, QualityFacts(database), picture.status_of),
         grid=GridService(store, env, picture.on_change, entries.engine.kinds),
         zones=ZoneService(entries, lambda lon, lat: nearest_wind(registry, picture.latest_of, clock, lon, lat)),
@@ -363,6 +367,8 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         device_access=rooms.device_access,
         device_care=rooms.care,
         letters=rooms.letters,
+        history_import=rooms.history_import,
+        uploads=settings.run_dir,
         rates=RateStore(rooms.database),
         quality=rooms.quality,
         zones=rooms.zones,
