@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from command_center.letters import Letter, LetterFilter
+from storage.batch import clean
 from storage.database import Database, Row
 from storage.statements import load
 from storage.times import opt_time, to_time, to_us
@@ -54,7 +55,7 @@ class LetterStore:
             "phenomenon": [to_time(us) for us in times],
             "device": [opt_time(us) for us in batch.column("device_us").to_pylist()],
             "result": batch.column("result").to_pylist(),
-            "text": batch.column("text").to_pylist(),
+            "text": [text and clean(text) for text in batch.column("text").to_pylist()],  # as the writer stores it
             "from_time": to_time(min(times)),
             "to_time": to_time(max(times)),
         }
@@ -68,7 +69,7 @@ class LetterStore:
         params = {
             "n": list(range(len(events))),
             "device": [device_id for device_id, _ in events],
-            "event": [event_id for _, event_id in events],
+            "event": [clean(event_id) for _, event_id in events],
         }
         return {events[row["n"]] for row in await self._rows("known_events", params)}
 

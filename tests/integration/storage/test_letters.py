@@ -109,6 +109,7 @@ def test_what_stands_in_history_is_known_by_its_value(in_database: Any) -> None:
                     {"datastream": 2, "phenomenon_us": T0_US, "text": "open"},
                     {"datastream": 3, "phenomenon_us": T0_US, "device_us": 42, "result": 5.0, "source": fault},
                     {"datastream": 1, "phenomenon_us": T0_US - 400 * 86_400 * SECOND_US, "result": 9.0},
+                    {"datastream": 2, "phenomenon_us": T0_US + 1, "text": "a\x00b"},
                 ]
             ),
             told("device_event", "cam", T0_US, id="e1", data={"type": "smoke"}),
@@ -123,8 +124,9 @@ def test_what_stands_in_history_is_known_by_its_value(in_database: Any) -> None:
             {"datastream": 3, "phenomenon_us": T0_US + 7, "device_us": 42, "result": 5.0, "source": fault},
             {"datastream": 1, "phenomenon_us": T0_US - 400 * 86_400 * SECOND_US, "result": 9.0},
             {"datastream": 9, "phenomenon_us": T0_US, "result": 1.0},
+            {"datastream": 2, "phenomenon_us": T0_US + 1, "text": "a\x00b"},
         )
-        assert (await letters.known_rows(asked)).tolist() == [True, False, True, False, True, True, False]
+        assert (await letters.known_rows(asked)).tolist() == [True, False, True, False, True, True, False, True]
         assert await letters.known_events([("cam", "e1"), ("cam", "e2"), ("other", "e1")]) == {("cam", "e1")}
         assert await letters.known_events([]) == set()
 
