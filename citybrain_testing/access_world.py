@@ -19,6 +19,7 @@ from citybrain_testing.command import ADMIN, LEADER, TEAM, World, devices, make_
 from citybrain_testing.devices_world import FakeDoor
 from citybrain_testing.duty import CLERK, DAY_US
 from citybrain_testing.importing import read_here, write_here
+from citybrain_testing.letters import DirectReader, MemoryLetters, a_history_import
 from citybrain_testing.matrix import ALARM, AREA, SHEET
 from citybrain_testing.registering import FakeRegister
 from citybrain_testing.registers import SEALER, a_register, put, row, square
@@ -44,6 +45,7 @@ from command_center.duty.model import AddresseeKind, LogEntry, LogKind
 from command_center.duty.service import DutyService
 from command_center.duty.shifts import ShiftDraft
 from command_center.grid.service import GridService, ReportDraft
+from command_center.letters import LetterService
 from command_center.machines import RequestState
 from command_center.model import Actor, Role, User
 from command_center.ports import Tx
@@ -200,6 +202,8 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
         audit=AuditService(store, env, emit),
         device_access=rooms.access,
         device_care=rooms.care,
+        history_import=a_history_import(live, world.log, MemoryLetters(), store, env, emit),
+        letters=LetterService(MemoryLetters(), DirectReader(live, "test"), world.log, store, env, emit),
         rates=OneFirm(),
         grid=rooms.grid,
         zones=ZoneService(entries, lambda lon, lat: None),

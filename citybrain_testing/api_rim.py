@@ -18,6 +18,7 @@ from command_center.api.deps import ApiDeps
 from command_center.audit import AuditService
 from command_center.authority import Action, require
 from command_center.errors import NotFound, Unavailable
+from command_center.letters import LetterFilter
 from command_center.machines import RequestState
 from command_center.model import (
     Actor,
@@ -515,11 +516,11 @@ class FakeHistory:
         }
 
     async def dead_letters(
-        self, device_ids: Sequence[str] | None, limit: int, cursor: str
+        self, asked: LetterFilter, limit: int, cursor: str
     ) -> tuple[list[dict[str, Any]], str | None]:
-        asked = {"device_ids": None if device_ids is None else list(device_ids)}
-        row = {"position": 5, "device_id": "gauge-1", "receive_us": CITY_US, "reason": "bad_json", "data": asked}
-        return [row | {"sha256": "", "size_bytes": 1, "raw": "ew==", "text": "{"}], None
+        data = msgspec.to_builtins(asked)
+        row = {"position": 5, "device_id": "gauge-1", "receive_us": CITY_US, "reason": "bad_json", "data": data}
+        return [row | {"sha256": "", "size_bytes": 1, "raw": "ew==", "text": "{", "replayed": None}], None
 
 
 class FakeRegisters:

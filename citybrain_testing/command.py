@@ -260,8 +260,14 @@ class World:
         await self.drain()
         return transition
 
-    async def camera_event(self, device_id: str, kind: str) -> None:
-        body = EventBody(type="device_event", device_id=device_id, receive_us=self.clock.city_us(), data={"type": kind})
+    async def camera_event(self, device_id: str, kind: str, *, retold: bool = False) -> None:
+        body = EventBody(
+            type="device_event",
+            device_id=device_id,
+            receive_us=self.clock.city_us(),
+            data={"type": kind},
+            retold=retold,
+        )
         self.log.put(event(body))
         await self.drain()
 

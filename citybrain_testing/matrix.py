@@ -13,6 +13,7 @@ from typing import Any
 
 from citybrain_testing.api_rim import CITY_US
 from command_center.authority import Action
+from command_center.observation_files import SCHEMA
 
 AREA = "339900001"  # everything in the world of the test lies here
 ALARM = "a" * 16
@@ -63,6 +64,9 @@ REV = {"If-Match": '"1"'}
 WHY = {"reason": "核对"}
 SHELTER = {"lon": 121.2, "lat": 28.5, "values": {"name": "东浦礼堂", "capacity": 300}, "reason": "新建"}
 SHEET = "编号,名称,容纳人数,经度,纬度\ns9,西浦礼堂,200,121.21,28.51\n".encode()
+HISTORY = (
+    ",".join(SCHEMA.names) + "\nwg-river,stage_m,m,1,2019-08-09T11:00:00Z,2019-08-09T11:00:01Z,,1.5,,1,1\n"
+).encode()
 STAND = {
     "post": "duty_officer",
     "username": "leader1",
@@ -209,7 +213,11 @@ ROWS: Mapping[tuple[str, str], Row] = {
         place=Place.OBJECT,
         query=f"?device=wg-river&from={CITY_US}&to={CITY_US + 1}",
     ),
+    ("POST", "/api/v1/observations/import"): Row(
+        action=Action.IMPORT_HISTORY, place=Place.WHOLE, query="?format=csv&filename=h.csv", content=HISTORY
+    ),
     ("GET", "/api/v1/dead-letters"): Row(action=Action.READ_DEAD_LETTERS),
+    ("POST", "/api/v1/dead-letters/replay"): Row(action=Action.REPLAY_LETTERS, place=Place.WHOLE, body={"limit": 10}),
     # alarms
     ("GET", "/api/v1/alarms"): Row(action=Action.READ_ALARMS, place=Place.LIST),
     ("GET", "/api/v1/alarms/{alarm_id}"): Row(

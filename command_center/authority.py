@@ -118,6 +118,8 @@ class Action(StrEnum):
     READ_OBSERVATIONS = "read observations"
     CHECK_DEVICE = "check a device"
     READ_DEAD_LETTERS = "read dead letters"
+    REPLAY_LETTERS = "put dead letters in again"
+    IMPORT_HISTORY = "import history"
     IMPORT_DEVICES = "import devices"
     ADVANCE_CLOCK = "advance the clock"
     OWN_ACCOUNT = "look after one's own account"
@@ -209,6 +211,8 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.READ_OBSERVATIONS: frozenset({O, L, A, ADM, V, COM, SCN, Role.REGISTRAR, Role.UPSTREAM}),
     Action.CHECK_DEVICE: frozenset({V, O, L, ADM}),
     Action.READ_DEAD_LETTERS: frozenset({V, A, ADM}),
+    Action.REPLAY_LETTERS: frozenset({ADM}),  # it writes history; as `IMPORT_DEVICES`
+    Action.IMPORT_HISTORY: frozenset({ADM}),
     Action.IMPORT_DEVICES: frozenset({ADM}),
     Action.ADVANCE_CLOCK: frozenset({ADM}),
     Action.OWN_ACCOUNT: _ANYBODY,

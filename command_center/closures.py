@@ -111,7 +111,7 @@ async def follow_transition(work: Work, transition: Transition) -> None:
 
 async def follow_event(work: Work, body: EventBody, position: int) -> None:
     """A camera that reports standing water closes its road at once: depth unknown, so closed for everyone."""
-    if body.type != "device_event" or body.data.get("type") != CAMERA_EVENT:
+    if body.type != "device_event" or body.data.get("type") != CAMERA_EVENT or body.retold:
         return
     device = work.env.registry.devices.get(body.device_id)
     edges = watched_edges(device.attributes) if device else []

@@ -12,4 +12,6 @@ FOLLOWER_RETRIES = Counter(
 )
 TRANSITIONS = Counter("citybrain_command_transitions_total", "Alarm transitions taken over, by kind", ["kind"])
 LATE_EXCEEDANCES = Counter("citybrain_command_late_exceedances_total", "Crossings found in backlogs")
+LETTERS = Counter("citybrain_command_dead_letters_replayed_total", "Dead letters put in again, by outcome", ["outcome"])
+IMPORTED_ROWS = Counter("citybrain_command_imported_rows_total", "Rows of files of history that were judged")
 LOGINS_REFUSED = Counter("citybrain_command_logins_refused_total", "Refused logins", ["why"])

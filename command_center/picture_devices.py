@@ -16,7 +16,7 @@ import numpy as np
 from devices.registry import Device, Registry
 from gis.hub import StateChannel
 from rules.transitions import Condition, rank
-from stream.records import EventBody, ObsBatch
+from stream.records import RETOLD, EventBody, ObsBatch
 
 SCHEMA = ("id", "ver", "lon_e6", "lat_e6", "kind", "name", "status", "colour", "t_us", "stale_s", "values")
 NO_DATA_INTERVALS = 3  # contract.md section 2: no data after 3 intervals
@@ -60,7 +60,8 @@ class _Unsettled:
         at = stream[rows]  # where one repeats, NumPy keeps the last
         self._time_us[at], self._result[at] = time_us[rows], batch.numpy("result")[rows]
         self._quality[at] = batch.numpy("quality")[rows]
-        self._at_us[stream], self._there[stream] = at_us, True
+        self._there[stream] = True
+        self._at_us[stream[(batch.numpy("source") & RETOLD) == 0]] = at_us  # the rest a person put in: nobody was heard
         self._any = True
         texts = batch.column("text")
         if texts.null_count < len(batch):
@@ -68,13 +69,13 @@ class _Unsettled:
             self._texts |= {int(stream[row]): words[row] for row in rows.tolist() if words[row] is not None}
 
     def drained(self, only: Sequence[int] | None = None) -> Iterator[tuple[int, int, float | str, int, int]]:
-        """(datastream, phenomenon time, value, quality, log time at which it was heard); of all series or some."""
+        """(datastream, phenomenon time, value, quality, log time at which it was heard, 0: it was not); of all series or some."""
         if only is None:
             numbers = np.flatnonzero(self._there)
         else:
             numbers = np.array([one for one in only if one < len(self._there) and self._there[one]], np.int64)
-        columns = (column[numbers].tolist() for column in (self._time_us, self._result, self._quality, self._at_us))
-        self._there[numbers] = False
+        columns = [column[numbers].tolist() for column in (self._time_us, self._result, self._quality, self._at_us)]
+        self._there[numbers], self._at_us[numbers] = False, 0
         self._any = self._any and only is not None
         for number, time_us, result, quality, at_us in zip(numbers.tolist(), *columns, strict=True):
             yield number, time_us, self._texts.pop(number, result), quality, at_us
@@ -119,13 +120,13 @@ class DeviceBoard:
             stream = self.registry.datastreams.get(number)
             if stream is None:
                 continue
-            device = self._heard(stream.device_id, at_us)
+            device = self._heard(stream.device_id, at_us) if at_us else self._live(stream.device_id)
             known = device.latest.get(stream.property)
             if known is None or known[2] <= time_us:
                 device.latest[stream.property] = [value, quality, time_us]
 
     def event(self, body: EventBody, at_us: int) -> None:
-        if body.device_id not in self.registry.devices:
+        if body.device_id not in self.registry.devices or body.retold:
             return
         self.settle(body.device_id)
         if body.type == "device_state":
@@ -135,11 +136,16 @@ class DeviceBoard:
             self._heard(body.device_id, at_us)
 
     def _heard(self, device_id: str, at_us: int) -> DeviceLive:
+        device = self._live(device_id)
+        device.seen_us = max(device.seen_us, at_us)
+        device.offline = False
+        return device
+
+    def _live(self, device_id: str) -> DeviceLive:
+        """To be changed by the caller, and so to be shown anew."""
         device = self.live.get(device_id)
         if device is None:
             device = self.live[device_id] = DeviceLive()
-        device.seen_us = max(device.seen_us, at_us)
-        device.offline = False
         self._dirty.add(device_id)
         return device
 

@@ -26,7 +26,14 @@ from stream.records import Source
 BACKLOG_MIN = 3  # stamps that make a backlog (contract.md section 2)
 RECONNECT_WINDOW_S = 60.0  # machine seconds: reconnecting is the machine's business on every clock
 BACKLOG_MAX_US = 7 * 86_400_000_000  # unmarked history older than this is taken for a wrong clock
+# Machine seconds that a message may be on its way; on a clock of 60x they are five minutes of city time.
+DELIVERY_S = 5.0
 GAIN = 2  # a backlog's stamps advance at least this many times as fast as our clock
+
+
+def delivery_slack_s(rate: float) -> float:
+    """City time that a message may be on its way on a clock of this rate, beyond what a device's own clock is allowed."""
+    return DELIVERY_S * max(0.0, rate - 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,13 @@ REASONS_MAX = 20  # of one message: a vendor fixes the first ones first
 QUOTA_BURST = 60.0  # refused messages of one device that are kept whole at once ...
 QUOTA_PER_S = 1.0  # ... and per machine second after that; beyond it only hash and reason
 DEVICES_MAX = 100_000  # names in the quota table; a stranger could invent more
+RETAINED = "retained message: publish without the retain flag; what the broker has kept is not fresh data"
+
+
+def stranger(codec: str) -> str:
+    """The name under which frames of nobody that we know stand. Strangers share it, and so one quota: they could invent as many
+    names as they like."""
+    return f"tcp-{codec}"
 
 
 class Quota:
@@ -48,6 +55,8 @@ def dead_letter(message: Message, device_id: str, reasons: Sequence[str], *, wit
         "sha256": hashlib.sha256(message.payload).hexdigest(),
         "size": len(message.payload),
     }
+    if message.line:
+        data["tcp"] = True
     if within_quota:
         data["raw"] = base64.b64encode(message.payload[:RAW_MAX]).decode()
         if len(message.payload) > RAW_MAX:

@@ -42,7 +42,7 @@ from ingest.clock_rule import (
 from ingest.dedupe import DupTail, PacketKey, packet_key
 from ingest.gaps import Gap, SeqGaps
 from ingest.lane import Lane
-from ingest.letters import RAW_MAX, Quota, dead_letter
+from ingest.letters import RAW_MAX, RETAINED, Quota, dead_letter
 from ingest.message import Message, Reply
 from ingest.quality import QualityControl, Spike
 from ingest.routes import Routes
@@ -88,7 +88,7 @@ class Outcome:
     rows: int = 0
 
 
-class _Reading(msgspec.Struct, frozen=True, gc=False):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """A decoded sample with the message and the registered device that it belongs to."""
 
     message: Message
@@ -98,12 +98,12 @@ class _Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(slots=True)
-class _Batch:
+class Batch:
     link: Link
     rows: Rows = field(default_factory=Rows)
     events: list[NewRecord] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
-    readings: list[_Reading] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
     problems: dict[int, tuple[Message, str, list[str]]] = field(default_factory=dict)  # by id of the message
     received: dict[Channel, int] = field(default_factory=dict)
     gaps: dict[str, tuple[int, list[Gap]]] = field(default_factory=dict)  # by device
@@ -148,7 +148,7 @@ class Pipeline:
         self._reconnected_s: dict[str, float] = {}
         self._lane = Lane(registry, self._routes, self._clocks, self._limits_of)
         self._doubted: dict[
-            str, list[_Reading | None]
+            str, list[Reading | None]
         ] = {}  # of a wrong clock, or the beginning of a backlog: the third tells
 
     def reconnected(self, device_id: str, machine_s: float) -> None:
@@ -157,7 +157,7 @@ class Pipeline:
 
     def process(self, messages: Sequence[Message], link: Link) -> Outcome:
         """Everything that follows from these messages. Never raises for what a device sent."""
-        batch = _Batch(link)
+        batch = Batch(link)
         packets: list[PacketKey] = []
         told = 0  # of the packets, those that the tail knows
         self._lane.begin()
@@ -198,7 +198,7 @@ class Pipeline:
             rows=len(batch.rows),
         )
 
-    def _controlled(self, batch: _Batch, packets: list[PacketKey]) -> list[NewRecord]:
+    def _controlled(self, batch: Batch, packets: list[PacketKey]) -> list[NewRecord]:
         """The observations of a batch with what quality control says of them."""
         if not len(batch.rows):
             return []
@@ -229,7 +229,7 @@ class Pipeline:
             if count := int(((found & flag) != 0).sum()):
                 metrics.FLAGGED.labels(str(flag.name).lower()).inc(count)
 
-    def _note_spike(self, spike: Spike, batch: _Batch) -> None:
+    def _note_spike(self, spike: Spike, batch: Batch) -> None:
         stream = self.registry.datastreams[spike.datastream]
         metrics.FLAGGED.labels("spike").inc()
         if not self._spike_notes.take(stream.device_id, batch.link.machine_s):
@@ -240,7 +240,7 @@ class Pipeline:
 
     # -- one message
 
-    def _take(self, message: Message, batch: _Batch) -> None:
+    def _take(self, message: Message, batch: Batch) -> None:
         try:
             topic = self._topic(message)
         except BadTopic as error:
@@ -257,8 +257,7 @@ class Pipeline:
             self._refuse(message, topic.device_id, [refusal], "identity", batch)
             return
         if message.retain and topic.channel != Channel.STATE:
-            reason = "retained message: publish without the retain flag; what the broker has kept is not fresh data"
-            self._refuse(message, topic.device_id, [reason], "retained", batch)
+            self._refuse(message, topic.device_id, [RETAINED], "retained", batch)
             return
         assert device is not None
         self._lane.learn(message.topic, topic)
@@ -283,7 +282,7 @@ class Pipeline:
             return f"device {topic.device_id!r} is registered but disabled"
         return ""
 
-    def _by_channel(self, message: Message, topic: UpTopic, device: Device, batch: _Batch) -> None:
+    def _by_channel(self, message: Message, topic: UpTopic, device: Device, batch: Batch) -> None:
         match topic.channel:
             case Channel.TELEMETRY:
                 self._readings(message, json_v1.telemetry(device.device_id, message.payload), device, batch)
@@ -302,7 +301,7 @@ class Pipeline:
             case Channel.RAW:
                 self._raw(message, topic, device, batch)
 
-    def _refuse(self, message: Message, device_id: str, reasons: list[str], kind: str, batch: _Batch) -> None:
+    def _refuse(self, message: Message, device_id: str, reasons: list[str], kind: str, batch: Batch) -> None:
         """Collect the reasons of a message; it becomes one dead letter whatever their number."""
         metrics.DEAD_LETTERS.labels(kind).inc()
         known = batch.problems.setdefault(id(message), (message, device_id, []))
@@ -310,7 +309,7 @@ class Pipeline:
 
     # -- station protocols
 
-    def _raw(self, message: Message, topic: UpTopic, device: Device, batch: _Batch) -> None:
+    def _raw(self, message: Message, topic: UpTopic, device: Device, batch: Batch) -> None:
         codec = topic.argument
         if not self.stations.knows(codec):
             reason = (
@@ -337,11 +336,11 @@ class Pipeline:
                 continue
             self._report(message, codec, piece, owner, batch)
 
-    def _report(self, message: Message, codec: str, report: Report, owner: Device, batch: _Batch) -> None:
+    def _report(self, message: Message, codec: str, report: Report, owner: Device, batch: Batch) -> None:
         """One frame of a station that is who it says it is."""
         found, differs = self.stations.translated(report, owner, codec, message.receive_us)
         batch.apart.add(owner.device_id)
-        batch.readings.extend(_Reading(message, sample, owner, report) for sample in found.samples)
+        batch.readings.extend(Reading(message, sample, owner, report) for sample in found.samples)
         for one in report.happened:
             about = {"type": one.type, "codec": codec, "component": one.name, "text": one.text, **one.data}
             if one.confidence is not None:
@@ -367,11 +366,11 @@ class Pipeline:
         if report.said is Said.CLOCK_REQUEST:
             self._send_raw(message, codec, self.stations.clock_set(codec, report, message.receive_us), batch)
 
-    def _answer(self, message: Message, codec: str, report: Report, owner: Device, batch: _Batch) -> None:
+    def _answer(self, message: Message, codec: str, report: Report, owner: Device, batch: Batch) -> None:
         """What the station waits for; it goes out after the fsync, like every reply."""
         self._send_raw(message, codec, answer_of(report, owner, codec), batch)
 
-    def _send_raw(self, message: Message, codec: str, payload: bytes | None, batch: _Batch) -> bool:
+    def _send_raw(self, message: Message, codec: str, payload: bytes | None, batch: Batch) -> bool:
         """Whether there was anything to send."""
         if payload is None:
             return False
@@ -384,7 +383,7 @@ class Pipeline:
 
     # -- telemetry
 
-    def _readings(self, message: Message, decoded: Decoded, device: Device, batch: _Batch) -> None:
+    def _readings(self, message: Message, decoded: Decoded, device: Device, batch: Batch) -> None:
         if decoded.problems:
             self._refuse(message, device.device_id, decoded.problems, "payload", batch)
         for sample in decoded.samples:
@@ -396,7 +395,7 @@ class Pipeline:
                     continue
                 owner = child
             batch.apart.add(owner.device_id)
-            batch.readings.append(_Reading(message, sample, owner))
+            batch.readings.append(Reading(message, sample, owner))
 
     def _child(self, child_id: str, gateway: Device) -> Device | str:
         """The child that a gateway speaks for, or why it may not."""
@@ -409,7 +408,7 @@ class Pipeline:
             return f"child {child_id!r} is registered but disabled"
         return child
 
-    def _judge_readings(self, batch: _Batch) -> None:
+    def _judge_readings(self, batch: Batch) -> None:
         """Judge the stamps of each device together, then write the rows in the order of arrival."""
         by_device: dict[str, list[int]] = {}
         for index, reading in enumerate(batch.readings):
@@ -423,7 +422,7 @@ class Pipeline:
             self._write(reading, verdict, batch)
 
     def _live(
-        self, device_id: str, indexes: list[int], readings: list[_Reading], verdicts: list[Verdict | None]
+        self, device_id: str, indexes: list[int], readings: list[Reading], verdicts: list[Verdict | None]
     ) -> bool:
         """Whether all samples of a device are plausible and about now, as nearly all are; then they are judged."""
         state = self._clocks.get(device_id, FRESH)
@@ -439,7 +438,7 @@ class Pipeline:
         self._clocks[device_id] = state
         return True
 
-    def _judge(self, device_id: str, indexes: list[int], batch: _Batch, verdicts: list[Verdict | None]) -> None:
+    def _judge(self, device_id: str, indexes: list[int], batch: Batch, verdicts: list[Verdict | None]) -> None:
         readings = [batch.readings[index] for index in indexes]
         stamps = [
             Stamp(ts_us=r.sample.ts_us, receive_us=r.message.receive_us, backfill=r.sample.backfill) for r in readings
@@ -455,10 +454,10 @@ class Pipeline:
     def _tell_doubted(
         self,
         device_id: str,
-        doubted: list[_Reading | None],
-        readings: list[_Reading],
+        doubted: list[Reading | None],
+        readings: list[Reading],
         judged: Sequence[Verdict],
-        batch: _Batch,
+        batch: Batch,
     ) -> None:
         """The first samples of a backlog that came message by message have counted at their arrival, as a wrong clock's do.
         Once the third shows what they are, history gets them at their own times too. `doubted`: of the run before this call."""
@@ -474,7 +473,7 @@ class Pipeline:
             now = [r if verdict.clock_fault else None for r, verdict in zip(readings, judged, strict=True)]
             self._doubted[device_id] = (doubted + now)[-state.run :]
 
-    def _write(self, reading: _Reading, verdict: Verdict, batch: _Batch, *, again: bool = False) -> None:
+    def _write(self, reading: Reading, verdict: Verdict, batch: Batch, *, again: bool = False) -> None:
         """Rows, refusals, receipt and gap of a sample; `again`: its rows alone."""
         sample, message, device = reading.sample, reading.message, reading.device
         if sample.crc_alternative:
@@ -526,7 +525,7 @@ class Pipeline:
         if sample.seq is not None:
             self._numbered(message, device.device_id, sample.seq, batch)
 
-    def _numbered(self, message: Message, device_id: str, seq: int, batch: _Batch) -> None:
+    def _numbered(self, message: Message, device_id: str, seq: int, batch: Batch) -> None:
         """Receipt and gap of a sample with a number."""
         self._receipt(message, device_id, seq, batch)
         gap = self._gaps.seen(device_id, seq)
@@ -540,7 +539,7 @@ class Pipeline:
         for flag in source & ~Source.LIVE:
             metrics.FLAGGED.labels(str(flag.name).lower()).inc(rows)
 
-    def _note_unknown(self, reading: _Reading, unknown: dict[str, Any], batch: _Batch) -> None:
+    def _note_unknown(self, reading: Reading, unknown: dict[str, Any], batch: Batch) -> None:
         """Keys without a datastream are kept and shown to the vendor: a new series is made by registration, not by a typo."""
         data: dict[str, Any] = {"reason": "unregistered_keys", "values": unknown, "topic": reading.message.topic}
         if reading.sample.ts_us is not None:
@@ -548,12 +547,12 @@ class Pipeline:
         self._note(reading.device.device_id, reading.message.receive_us, data, batch)
 
     @staticmethod
-    def _note(device_id: str, receive_us: int, data: dict[str, Any], batch: _Batch) -> None:
+    def _note(device_id: str, receive_us: int, data: dict[str, Any], batch: Batch) -> None:
         body = EventBody(type="ingest_note", device_id=device_id, receive_us=receive_us, data=data)
         batch.events.append(records.event(body))
 
     def _set_clock(
-        self, device: Device, message: Message, verdict: Verdict, batch: _Batch, report: Report | None = None
+        self, device: Device, message: Message, verdict: Verdict, batch: Batch, report: Report | None = None
     ) -> None:
         target = device.gateway or device.device_id  # a child has no topic of its own: its gateway keeps its time
         if verdict.device_us is None or not self._clock_sets.allow(target, batch.link.machine_s):
@@ -571,12 +570,12 @@ class Pipeline:
 
     # -- receipts
 
-    def _receipt(self, message: Message, device_id: str, seq: int, batch: _Batch) -> None:
+    def _receipt(self, message: Message, device_id: str, seq: int, batch: Batch) -> None:
         sender = self._topic(message).device_id
         child = device_id if device_id != sender else ""
         batch.replies.append(acks.receipt(self._tenant, sender, seq, child=child))
 
-    def _receipts_again(self, message: Message, batch: _Batch) -> None:
+    def _receipts_again(self, message: Message, batch: Batch) -> None:
         """A duplicate says that we ended between fsync and PUBACK: its receipts may not have gone out."""
         topic = self._topic(message)
         if topic.channel == Channel.TELEMETRY:
@@ -592,7 +591,7 @@ class Pipeline:
             if sample.seq is not None:
                 self._receipt(message, sample.device_id, sample.seq, batch)
 
-    def _answers_again(self, message: Message, topic: UpTopic, batch: _Batch) -> None:
+    def _answers_again(self, message: Message, topic: UpTopic, batch: Batch) -> None:
         device = self.registry.devices.get(topic.device_id)
         if device is None or not self.stations.knows(topic.argument):
             return
@@ -603,7 +602,7 @@ class Pipeline:
 
     # -- events
 
-    def _device_event(self, message: Message, device: Device, batch: _Batch) -> None:
+    def _device_event(self, message: Message, device: Device, batch: Batch) -> None:
         event, problems = json_v1.event(message.payload)
         if event is None:
             self._refuse(message, device.device_id, problems, "payload", batch)
@@ -617,7 +616,7 @@ class Pipeline:
         event: json_v1.DeviceEvent,
         identifier: str,
         device: Device,
-        batch: _Batch,
+        batch: Batch,
         report: Report | None = None,
     ) -> None:
         """An event at its own time, or at its receipt where the device's clock is wrong."""
@@ -640,7 +639,7 @@ class Pipeline:
         )
         batch.events.append(records.event(body, key=f"e:{device.device_id}:{identifier}"))
 
-    def _state(self, message: Message, device: Device, batch: _Batch) -> None:
+    def _state(self, message: Message, device: Device, batch: Batch) -> None:
         """Online and offline, on a change only: subscriptions repeat the retained state."""
         state, problems = json_v1.state(message.payload)
         if state is None:
@@ -662,7 +661,7 @@ class Pipeline:
         identifier: str,
         data: dict[str, Any] | None,
         problems: list[str],
-        batch: _Batch,
+        batch: Batch,
     ) -> None:
         if data is None:
             self._refuse(message, device.device_id, problems, "payload", batch)
@@ -675,7 +674,7 @@ class Pipeline:
     def _limits_of(self, device: Device) -> ClockLimits:
         return self._limits.get(device.model, DEFAULT_LIMITS)
 
-    def _situation(self, device: Device, batch: _Batch) -> Situation:
+    def _situation(self, device: Device, batch: Batch) -> Situation:
         since_s = self._reconnected_s.get(device.gateway or device.device_id)
         reconnected = since_s is not None and batch.link.machine_s - since_s <= RECONNECT_WINDOW_S
         in_gap = batch.link.gap_from_us is not None

@@ -18,7 +18,7 @@ from devices.clock import Clock
 from devices.models import DeviceModel
 from devices.registry import registry_data
 from ingest import metrics
-from ingest.clock_rule import RECONNECT_WINDOW_S
+from ingest.clock_rule import RECONNECT_WINDOW_S, delivery_slack_s
 from ingest.dedupe import TAIL_RECORDS, DupTail
 from ingest.doors import NO_DOORS, StationDoors
 from ingest.message import Message
@@ -41,9 +41,6 @@ KEEP_REGISTRY_EVERY_S = 5.0
 KEEP_REGISTRY_SHARE = 20.0  # of a large register: at most a twentieth of the time goes into keeping it
 BATCHES_AHEAD = 4  # decoded while the ones before them are on their way to the disk; then reading waits
 RETRY_S = (0.1, 0.2, 0.5, 1.0)  # the log is full or the disk refuses: nothing is acknowledged, we try again for ever
-DELIVERY_S = (
-    5.0  # machine seconds that a message may be on its way; on a clock of 60x they are five minutes of city time
-)
 DRAIN_IDLE_S = 0.5  # the broker's backlog is over when it has sent nothing for so long
 
 log = structlog.get_logger()
@@ -116,8 +113,9 @@ class IngestService:
         with LogReader(writer.directory) as reader:
             self.registry, self._registry_position = load_registry(reader)
             tail = DupTail.of_log(reader.tail(RecordKind.OBS, TAIL_RECORDS))
-        slack_s = DELIVERY_S * max(0.0, clock.rate - 1.0)
-        self._pipeline = Pipeline(tenant, self.registry, models, tail=tail, delivery_slack_s=slack_s)
+        self._pipeline = Pipeline(
+            tenant, self.registry, models, tail=tail, delivery_slack_s=delivery_slack_s(clock.rate)
+        )
         self.input = _input(tenant, broker, clock, on_new_session)
         self.input.lost_at_us = writer.last_at_us or None
         self.lines = TcpInput(

@@ -24,6 +24,7 @@ from devices.registry import Device
 from devices.stations import DECODERS, NOBODY, SESSIONS, Station, StationIndex, disbelief, station_of
 from ingest import metrics
 from ingest.doors import Listener, Network
+from ingest.letters import stranger
 from ingest.message import Message, Reply
 
 READ_BYTES = 4096
@@ -229,11 +230,10 @@ class TcpInput:
 
     @staticmethod
     def _name(session: _Session, device: Device | None) -> str:
-        """Under which device the vendor will look for it. Strangers share one name, and so one quota of dead letters: they could
-        invent as many as they like."""
+        """Under which device the vendor will look for it."""
         if device is not None:
             return device.device_id
-        return next(iter(session.devices)) if len(session.devices) == 1 else f"tcp-{session.codec}"
+        return next(iter(session.devices)) if len(session.devices) == 1 else stranger(session.codec)
 
     async def _identified(self, session: _Session, device: Device) -> None:
         """A frame that is the device's. Its newest session counts; an older one is a half-dead connection, or somebody else."""

@@ -15,7 +15,7 @@ from devices.registry import Device, Registry
 from rules.documents import TEXT_NAMES, Document
 from rules.presence import Presence
 from rules.transitions import COLOURS, Explanation, Input, Kind, Subject, Transition, episode_id
-from stream.records import ControlBody, EventBody, ObsBatch, Source
+from stream.records import RETOLD, ControlBody, EventBody, ObsBatch, Source
 
 SECOND_US = 1_000_000
 NEVER = 2**62  # a deadline that is not set; far above any city time, and sums with it stay inside int64
@@ -25,7 +25,7 @@ TO_VERIFY, CLOCK_FAULT, LATE = "待核实", "时钟异常", "迟到"
 RESET, GONE, RETIRED = "人工复位", "设备停用", "规则停用"
 NOT_BY_DATA = frozenset({RESET, GONE, RETIRED})  # an alarm that cleared so: nobody has measured that the danger is over
 # Rows that tell the past: they complete history and never count as live evidence.
-HISTORY = int(Source.BACKFILL | Source.IMPORT)
+HISTORY = int(Source.BACKFILL) | RETOLD
 OUT_OF_RANGE = int(Source.OVER_RANGE | Source.UNDER_RANGE)
 
 
@@ -216,7 +216,7 @@ def flags_of(quality: int, source: int, *, late: bool = False) -> list[str]:
         flags.append(TO_VERIFY)
     if source & Source.CLOCK_FAULT:
         flags.append(CLOCK_FAULT)
-    if late or source & (Source.LATE | Source.BACKFILL):
+    if late or source & (Source.LATE | HISTORY):
         flags.append(LATE)
     return flags
 

@@ -26,6 +26,7 @@ from rules.presence import Presence
 from rules.transitions import Explanation, Input, Kind, Subject, Transition
 from rules.typhoon import TyphoonRule
 from stream.records import (
+    RETOLD,
     ControlBody,
     EventBody,
     ObsBatch,
@@ -134,7 +135,8 @@ def _observe(state: EngineState, now: Step, batch: ObsBatch) -> None:
     if not len(batch):
         return
     rows = Rows(batch)
-    now.heard = state.presence.devices_of(rows.datastream)
+    # What a person put in tells of the past: the device itself may be as silent as before.
+    now.heard = np.where((rows.source & RETOLD) != 0, np.int32(-1), state.presence.devices_of(rows.datastream))
     state.presence.hear(now.heard, now.at_us)
     _each(state, now, lambda rule: rule.observe(now, rows))
 
@@ -144,7 +146,7 @@ def _event(state: EngineState, now: Step, body: EventBody) -> None:
     alive = body.type in ("device_event", "device_attr", "cmd_reply") or (
         body.type == "device_state" and body.data.get("online") is True
     )
-    if number >= 0 and alive:
+    if number >= 0 and alive and not body.retold:
         now.heard = np.array([number], np.int32)
         state.presence.hear(now.heard, now.at_us)
     _each(state, now, lambda rule: rule.event(now, body))

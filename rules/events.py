@@ -99,7 +99,10 @@ class EventRule:
         episode = self.episodes.get(watch.device_id)
         flags = [TO_VERIFY]  # a picture was judged by a machine
         flags += [CLOCK_FAULT] if body.data.get("clock_fault") else []
-        old = bool(body.data.get("backfill")) or at < body.receive_us - LATE_AFTER_US
+        long_over = (
+            body.retold and at < step.at_us - LATE_AFTER_US
+        )  # a person put it in: news for the desk, and no more
+        old = long_over or bool(body.data.get("backfill")) or at < body.receive_us - LATE_AFTER_US
         flags += [LATE] if old else []
         confidence, depth_m = _number(body.data.get("confidence")), _depth(body.data)
         heard = Input(
@@ -111,7 +114,7 @@ class EventRule:
             value=None if math.isnan(confidence) else confidence,
             note=body.id,
         )
-        newer = at > watch.last_us
+        newer = at > watch.last_us and not long_over
         if what == self.rule.cleared_by:
             if newer and episode is not None:
                 watch.off_since, watch.off_due = at, step.at_us + seconds_us(self.rule.off_delay_s)

@@ -33,7 +33,7 @@ from rules.documents import Document, Gas
 from rules.levels import SETTLE_US, full_scale, maintenance_until
 from rules.presence import lookup_table
 from rules.transitions import COLOURS, Explanation, Kind, Subject
-from stream.records import ControlBody, EventBody, Quality, Source
+from stream.records import RETOLD, ControlBody, EventBody, Quality, Source
 
 TIMERS, ROWS, CHANGES = 0, 1, 2
 Sample = tuple[int, int, int, float, int, int]
@@ -250,7 +250,8 @@ class GasRule:
     def _history(
         self, step: Step, order: tuple[int, int], site: Site, detector: Detector, sample: Sample, up: int, newer: bool
     ) -> None:
-        """Backfill: a crossing is an event 迟到超限; if the newest value is still over, the alarm rises once it settles."""
+        """Backfill: a crossing is an event 迟到超限; if the newest value is still over, the alarm rises once it settles. What a
+        person put in is the newest value only while it is no older than one may be."""
         gap_us = round(detector.interval_us * self.gas.no_data_after_intervals)
         known = detector.history_level if abs(sample[2] - detector.history_p) <= gap_us else 0
         detector.history_level, detector.history_p = up if up > known or up == 0 else known, sample[2]
@@ -258,7 +259,8 @@ class GasRule:
             colour = COLOURS.index(self.gas.second if up == 2 else self.gas.first)
             episode = step.new_episode(f"{site.key}/{detector.device_id}|late|{sample[2]}", sample[2], colour)
             self._emit(step, order, site, episode, Kind.LATE_EXCEEDANCE, 0, sample[2], [detector], sample, True, [])
-        if newer:
+        stale = sample[5] & RETOLD and sample[2] < step.at_us - gap_us
+        if newer and not stale:
             detector.last = sample
             detector.settle_due = step.at_us + SETTLE_US if up > detector.level else NEVER
             self._due_us = min(self._due_us, detector.settle_due)

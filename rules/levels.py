@@ -40,7 +40,7 @@ from rules.documents import ALARM_COLOURS, Document, Level, Select, level_table
 from rules.kernel import BUSY, LEVELS, LOWERING, PLAIN, LevelColumns
 from rules.presence import lookup_table
 from rules.transitions import COLOURS, Explanation, Kind, Subject
-from stream.records import ControlBody, EventBody, Quality, Source
+from stream.records import RETOLD, ControlBody, EventBody, Quality, Source
 
 # A backlog's crossing waits for its newest value: this long after its last row, at most this long after its first.
 SETTLE_US, SETTLE_MAX_US = 5 * SECOND_US, 60 * SECOND_US
@@ -307,9 +307,10 @@ class LevelRule:
             self._raise(step, order, i, up, sample[2], late=True)
 
     def _history(self, step: Step, order: tuple[int, int], i: int, sample: Sample, x: float) -> None:
-        """Backfill: a crossing is news for the desk (迟到超限); the newest value decides, once the backlog has settled."""
+        """Backfill: a crossing is news for the desk (迟到超限); the newest value decides, once the backlog has settled. One that a
+        person put in decides only while it is no older than a series' newest value may be: last week's flood is over."""
         columns = self.columns
-        _, at_us, p, _, _, _ = sample
+        _, at_us, p, _, _, source = sample
         level, up = int(columns.level[i]), self._up(i, x)
         # A backlog is one excursion while its rows follow each other; after a gap the story begins anew.
         follows = abs(p - int(columns.history_p[i])) <= columns.max_gap[i]
@@ -320,6 +321,8 @@ class LevelRule:
             self._late_exceedance(step, order, i, sample, up)
         elif known:
             columns.history_level[i] = self._hold(i, x, known)
+        if source & RETOLD and p < at_us - int(columns.max_gap[i]):
+            return
         if p > columns.last_p[i]:
             self._remember(i, sample)
             self._unset_down(i)

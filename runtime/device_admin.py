@@ -25,12 +25,12 @@ async def admin_client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     if ADMIN not in logins:
         raise AdminError(f"no password of {ADMIN!r} in {settings.secrets_dir / 'logins.json'}: use the HTTP door")
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.port}", timeout=HTTP_TIMEOUT_S) as client:
-        login = await _send(client, "POST", "/sessions", json={"username": ADMIN, "password": logins[ADMIN]})
+        login = await send(client, "POST", "/sessions", json={"username": ADMIN, "password": logins[ADMIN]})
         client.headers["Authorization"] = f"Bearer {login['token']}"
         yield client
 
 
-async def _send(client: httpx.AsyncClient, method: str, path: str, **options: Any) -> Any:
+async def send(client: httpx.AsyncClient, method: str, path: str, **options: Any) -> Any:
     try:
         answer = await client.request(method, f"/api/v1{path}", **options)
     except httpx.TransportError as error:
@@ -45,18 +45,18 @@ async def credentials(settings: Settings, device_id: str, *, rotate: bool, revok
     path = f"/devices/{device_id}/credentials"
     async with admin_client(settings) as client:
         if rotate:
-            found = await _send(client, "POST", path, json={"reason": reason})
+            found = await send(client, "POST", path, json={"reason": reason})
         elif revoke:
-            found = await _send(client, "DELETE", path, params={"reason": reason or "revoked on the command line"})
+            found = await send(client, "DELETE", path, params={"reason": reason or "revoked on the command line"})
         else:
-            found = await _send(client, "GET", path)
+            found = await send(client, "GET", path)
     return dict(found)
 
 
 async def certificate(settings: Settings, device_id: str, *, days: int, folder: Path) -> dict[str, Any]:
     """A client certificate: `ID.pem`, `ID.key` (0600) and `ca.pem` in `folder`. Raises AdminError."""
     async with admin_client(settings) as client:
-        made = await _send(client, "POST", f"/devices/{device_id}/certificate", json={"days": days})
+        made = await send(client, "POST", f"/devices/{device_id}/certificate", json={"days": days})
     folder.mkdir(parents=True, exist_ok=True)
     write_private(folder / f"{device_id}.key", made["key_pem"])
     (folder / f"{device_id}.pem").write_text(made["certificate_pem"])
@@ -82,7 +82,7 @@ async def import_devices(settings: Settings, document: Path, *, reason: str) -> 
         for part in _parts(devices):
             try:
                 body = {"devices": part, "reason": reason}
-                issued |= (await _send(client, "POST", "/devices/import", json=body))["credentials"]
+                issued |= (await send(client, "POST", "/devices/import", json=body))["credentials"]
             except AdminError as error:
                 kept = (
                     f"; {len(issued)} before it are registered: {', '.join(sorted(issued)[:3])} ..." if issued else ""

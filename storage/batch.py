@@ -202,6 +202,9 @@ def _event(effects: Effects, position: int, body: EventBody) -> None:
             effects.add("upsert_attr", common | {"key": clean(str(key)), "value": to_json(value)})
     elif body.type == "dead_letter":
         effects.add("insert_dead_letter", common | {"position": position} | _dead_letter(body))
+    elif body.type == "dead_letter_replayed":
+        facts = {name: body.data.get(name) for name in ("letter", "outcome", "rows", "events", "actor")}
+        effects.add("insert_dead_letter_replay", {"position": position, "at": at} | facts)
     elif body.type == "refusal":
         count = body.data.get("count", 1)
         effects.add(

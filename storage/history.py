@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
+from command_center.letters import LetterFilter
 from storage.database import Database, Row
+from storage.letters import asked_params
 from storage.rollups import DAY_US, HOUR_US, MINUTE_US, ZONE_US
 from storage.statements import load
 from storage.times import opt_us, to_time
@@ -154,7 +156,7 @@ class HistoryStore:
         dead = (await self._rows("device_dead_count", one))[0]
         refused = (await self._rows("device_refused_count", one))[0]
         conflicts = (await self._rows("conflict_count", one))[0]
-        letters, _ = await self.dead_letters([device_id], LAST_MESSAGES, "")
+        letters, _ = await self.dead_letters(LetterFilter(device_ids=(device_id,)), LAST_MESSAGES, "")
         last = max((_us(row["last_receive_time"]) for row in counts), default=None)
         offsets = [row for row in counts if row["clock_offset_us"] is not None]
         offset = max(offsets, key=lambda row: row["last_receive_time"])["clock_offset_us"] if offsets else None
@@ -183,18 +185,14 @@ class HistoryStore:
         }
 
     async def dead_letters(
-        self, device_ids: Sequence[str] | None, limit: int, cursor: str
+        self, asked: LetterFilter, limit: int, cursor: str
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Newest first; `device_ids` None: of all devices. `cursor` is what the page before gave, or ''.
+        """Newest first. `cursor` is what the page before gave, or ''.
 
         `raw` is base64 of the message (at most 64 KiB), `text` the same where it is readable UTF-8.
         Raises ValueError for a cursor that we did not give.
         """
-        params = {
-            "before": _LAST_POSITION if not cursor else int(cursor),
-            "device_ids": None if device_ids is None else list(device_ids),
-            "limit": limit + 1,
-        }
+        params = {"before": _LAST_POSITION if not cursor else int(cursor), "limit": limit + 1, **asked_params(asked)}
         rows = await self._rows("dead_letters", params)
         following = str(rows[limit - 1]["position"]) if len(rows) > limit else None
         return [_letter(row) for row in rows[:limit]], following

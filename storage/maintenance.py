@@ -25,7 +25,7 @@ WEEK_US = 7 * 86_400 * 1_000_000  # of chunks and partitions, aligned to 1970
 
 _SQL = load("maintenance")
 _ROLLUPS = load("rollups")
-_EXPIRING = ("clock_faults", "conflicts", "outliers", "events", "dead_letters", "refusals", "notes")
+_EXPIRING = ("clock_faults", "conflicts", "outliers", "events", "dead_letters", "replays", "refusals", "notes")
 
 
 class Maintenance:

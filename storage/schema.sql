@@ -371,6 +371,17 @@ CREATE TABLE dead_letter (
 CREATE INDEX dead_letter_by_device ON dead_letter (device_id, position);
 CREATE INDEX dead_letter_by_receive ON dead_letter (receive_time);
 
+CREATE TABLE dead_letter_replay (
+    position bigint      NOT NULL CONSTRAINT dead_letter_replay_pkey PRIMARY KEY,
+    letter   bigint      NOT NULL,
+    at       timestamptz NOT NULL,
+    outcome  text        NOT NULL CONSTRAINT dead_letter_replay_outcome_known CHECK (outcome IN ('taken', 'partly')),
+    rows     bigint      NOT NULL,
+    events   bigint      NOT NULL,
+    actor    text        NOT NULL
+);
+CREATE INDEX dead_letter_replay_by_letter ON dead_letter_replay (letter);
+
 CREATE TABLE refusal (
     position     bigint      NOT NULL CONSTRAINT refusal_pkey PRIMARY KEY,
     device_id    text        COLLATE "C" NOT NULL,

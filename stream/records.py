@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any
@@ -44,6 +44,10 @@ class Source(IntFlag):
     CLIMATOLOGY = 4096
     ATTENUATED = 8192
     NEIGHBOUR = 16384
+
+
+# Put in by a person (dead letters replayed, history imported): the past, and no sign that the device is there.
+RETOLD = int(Source.REPLAY | Source.IMPORT)
 
 
 class Quality(IntEnum):
@@ -95,12 +99,13 @@ class ControlBody(msgspec.Struct, frozen=True, kw_only=True):
 class EventBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A device's own event, a state change, a dead letter, or a refusal that we counted."""
 
-    type: str  # device_event, device_state, device_attr, cmd_reply, dead_letter, refusal, ingest_note
+    type: str  # device_event, device_state, device_attr, cmd_reply, dead_letter, dead_letter_replayed, refusal, ingest_note
     device_id: str
     receive_us: int
     phenomenon_us: int | None = None
     id: str = ""
     data: dict[str, Any] = {}
+    retold: bool = False  # put in again by a person, as rows with a bit of RETOLD are
 
 
 class ResumeBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +158,14 @@ class ObsBatch:
             else:
                 arrays.append(pa.array(values, type=field.type))
         return cls(pa.RecordBatch.from_arrays(arrays, schema=OBS_SCHEMA))
+
+    @classmethod
+    def joined(cls, batches: Sequence[ObsBatch]) -> ObsBatch | None:
+        """All rows in order; None where there are none."""
+        tables = [batch.table for batch in batches if len(batch)]
+        if len(tables) < 2:
+            return cls(tables[0]) if tables else None
+        return cls(pa.Table.from_batches(tables, schema=OBS_SCHEMA).combine_chunks().to_batches()[0])
 
     def column(self, name: str) -> pa.Array:
         return self.table.column(name)

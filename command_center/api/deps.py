@@ -22,6 +22,8 @@ from command_center.device_care.service import DeviceCare
 from command_center.duty.service import DutyService
 from command_center.facade import CommandFacade
 from command_center.grid.service import GridService
+from command_center.history_import import HistoryImport
+from command_center.letters import LetterFilter, LetterService
 from command_center.model import Actor, Alarm, User
 from command_center.quality import QualityService
 from command_center.registers.addresses import AddressService
@@ -69,9 +71,9 @@ class History(Protocol):
         ...
 
     async def dead_letters(
-        self, device_ids: Sequence[str] | None, limit: int, cursor: str
+        self, asked: LetterFilter, limit: int, cursor: str
     ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
-        """Newest first; `device_ids` None: of all devices."""
+        """Newest first."""
         ...
 
 
@@ -165,6 +167,9 @@ class ApiDeps:
     entries: EntryRegister | None = None  # registers of areas, objects at risk, people, resources
     device_access: DeviceAccess | None = None
     device_care: DeviceCare | None = None
+    letters: LetterService | None = None
+    history_import: HistoryImport | None = None
+    uploads: Path | None = None  # where a large file lies while it is worked through; None: the system's place for such
     rates: Rates | None = None
     quality: QualityService | None = None
     zones: ZoneService | None = None

@@ -13,7 +13,6 @@ import msgspec
 from fastapi import APIRouter, Body, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from command_center.access.scope import EVERYWHERE
 from command_center.api.answers import page, reply, with_etag
 from command_center.api.approval_routes import approvals_of
 from command_center.api.auth import actor_of, ask
@@ -23,7 +22,6 @@ from command_center.api.plain import must_be_plain
 from command_center.api.schemas import DeviceImport, Thresholds, microseconds
 from command_center.api.system_routes import deps_of
 from command_center.authority import Action
-from command_center.cursors import row_number
 from command_center.errors import Invalid, NotFound, Unavailable
 from command_center.model import Actor, Role
 from command_center.observation_files import MEDIA_TYPES, FileFormat, pages, written
@@ -138,7 +136,7 @@ async def check(request: Request, device_id: str) -> Response:
     """What we received, flagged and refused, and why: the first page a vendor looks at."""
     ask(request, Action.CHECK_DEVICE)
     visible_device(request, device_id)
-    return reply(await _history(request).check(device_id))
+    return reply(await history_of(request).check(device_id))
 
 
 @router.get("/datastreams/{number}/observations")
@@ -159,7 +157,7 @@ async def observations(
     from_us, to_us = instant("from", since), instant("to", to)
     if to_us <= from_us:
         raise Invalid(f"to ({to}) must be after from ({since})")
-    history = _history(request)
+    history = history_of(request)
     items: list[Mapping[str, Any]]
     if bucket_s is None:
         items = list(await history.observations(number, from_us, to_us, limit))
@@ -194,7 +192,7 @@ async def area_observations(
     if not found:
         raise NotFound("property in area", f"{prop} in {area}")
     numbers = [stream.datastream for stream in found]
-    items = list(await _history(request).area_buckets(numbers, from_us, to_us, bucket_s * 1_000_000))
+    items = list(await history_of(request).area_buckets(numbers, from_us, to_us, bucket_s * 1_000_000))
     about = {"uom": found[0].uom, "property": prop, "area": area, "series": len(found)}
     return reply({"items": items, "next": None, **about})
 
@@ -220,7 +218,7 @@ async def export_observations(
         raise NotFound("series", " ".join(filter(None, (device, prop, area))) or "any")
     name = f"observations-{from_us // 1_000_000}-{to_us // 1_000_000}.{format.value}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Series": str(len(found))}
-    rows = pages(_history(request), found, from_us, to_us, MAX_ROWS)
+    rows = pages(history_of(request), found, from_us, to_us, MAX_ROWS)
     return StreamingResponse(written(rows, format), media_type=MEDIA_TYPES[format], headers=headers)
 
 
@@ -243,21 +241,6 @@ def _seen_series(
     )
 
 
-@router.get("/dead-letters")
-async def dead_letters(request: Request, device: str = "", limit: Limit = 100, cursor: Cursor = "") -> Response:
-    actor = ask(request, Action.READ_DEAD_LETTERS)
-    wide = actor.has(Role.ANALYST, Role.ADMIN) and actor.scope == EVERYWHERE
-    if device and not wide:
-        visible_device(request, device)
-    ids: list[str] | None = [device] if device else None
-    if ids is None and not wide:
-        registry = deps_of(request).picture.registry
-        ids = [d.device_id for d in registry.devices.values() if sees_device(actor, d)]
-    row_number(cursor)
-    items, following = await _history(request).dead_letters(ids, limit, cursor)
-    return page(items, following)
-
-
 def instant(name: str, text: str) -> int:
     if re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
@@ -272,7 +255,7 @@ def instant(name: str, text: str) -> int:
     return microseconds(value)
 
 
-def _history(request: Request) -> History:
+def history_of(request: Request) -> History:
     history = deps_of(request).history
     if history is None:
         raise Unavailable("the database of observations is not reachable")

@@ -16,7 +16,13 @@ from devices.clock import Clock
 MAX_BODY_BYTES = 1_000_000  # JSON only; uploads get a door of their own
 MAX_UPLOAD_BYTES = 32 * 1024 * 1024
 # Doors that take a file as their body. They read it themselves, after they know who asks; the length must be announced.
-UPLOADS = {("POST", "/api/v1/imports"): MAX_UPLOAD_BYTES}
+MAX_HISTORY_BYTES = (
+    2 * 1024**3
+)  # goes to the disk, not into memory: tens of millions of rows as CSV, far more as Parquet
+UPLOADS = {
+    ("POST", "/api/v1/imports"): MAX_UPLOAD_BYTES,
+    ("POST", "/api/v1/observations/import"): MAX_HISTORY_BYTES,
+}
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (

@@ -21,6 +21,7 @@ from command_center.device_care.model import AcceptanceView, Calibration, Care, 
 from command_center.device_care.rates import RatesAnswer
 from command_center.duty.model import Chain, Colleague, Handover, Instruction, LogEntry, Post, Shift
 from command_center.grid.model import DueVisit, EventKind, Report, Visit
+from command_center.letters import Replayed
 from command_center.model import Alarm, Candidate, Closure, Incident, JournalEntry, Task, Unit
 from command_center.observation_files import MEDIA_TYPES as OBSERVATION_TYPES
 from command_center.plans import Plan
@@ -125,6 +126,7 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("get", "/api/v1/datastreams/{number}/observations"): ((shapes.Observations, shapes.ObservationBuckets), ONE),
     ("get", "/api/v1/areas/{area}/observations"): (shapes.AreaBuckets, ONE),
     ("get", "/api/v1/dead-letters"): (shapes.DeadLetter, PAGE),
+    ("post", "/api/v1/dead-letters/replay"): (Replayed, ONE),
     ("get", "/api/v1/journal"): (JournalEntry, PAGE),
     ("get", "/api/v1/audit/head"): (shapes.AuditHead, ONE),
     ("get", "/api/v1/audit/verify"): (Finding, ONE),
@@ -189,6 +191,7 @@ FILES: dict[tuple[str, str], tuple[str, ...]] = {
     ("get", "/api/v1/layers/{layer}.geojson"): ("application/geo+json",),
     ("get", "/api/v1/areas.geojson"): ("application/geo+json",),
     ("get", "/api/v1/observations/export"): tuple(kind.partition(";")[0] for kind in OBSERVATION_TYPES.values()),
+    ("post", "/api/v1/observations/import"): ("application/x-ndjson",),
     ("get", "/api/v1/dictionary.xlsx"): (MEDIA_TYPES[Format.XLSX],),
     ("get", "/api/v1/registers/{kind}/template.xlsx"): (MEDIA_TYPES[Format.XLSX],),
     ("get", "/api/v1/registers/{kind}/export"): _SHEETS,

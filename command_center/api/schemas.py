@@ -13,6 +13,7 @@ from command_center.api.plain import why_not
 from command_center.device_access import DEFAULT_CERTIFICATE_DAYS, MAX_CERTIFICATE_DAYS
 from command_center.device_care.model import Origin
 from command_center.incident_roles import MAX_HOURS
+from command_center.letters import LETTERS_MAX
 from command_center.machines import RequestState
 from command_center.model import UnitStatus
 from command_center.service import SHELVE_MAX_MINUTES
@@ -149,6 +150,22 @@ class DeviceImport(Body):
 
 
 # Devices: credentials and the broker's questions
+
+
+class ReplayLetters(Body):
+    """Which dead letters to put in again; what is left out does not matter. `match`: part of a reason; `reason`: why, for the journal."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, populate_by_name=True)
+
+    device: Annotated[str, Field(max_length=64)] = ""
+    match: Annotated[str, Field(max_length=200)] = ""
+    codec: Annotated[str, Field(max_length=64)] = ""
+    since: Annotated[Instant | None, Field(alias="from")] = None  # received at or after
+    to: Instant | None = None  # received before
+    dry_run: bool = False
+    limit: Annotated[int, Field(ge=1, le=LETTERS_MAX)] = LETTERS_MAX
+    cursor: Annotated[str, Field(max_length=200)] = ""
+    reason: Text = ""
 
 
 class WhyCredential(Body):

@@ -292,6 +292,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     raw: str | None
     text: str | None
+    replayed: Literal["taken", "partly"] | None  # what came of it when it was put in again
 
 
 # -- alarms, incidents, tasks --------------------------------------------------------------------------------------------

@@ -76,11 +76,11 @@ def _answer(job: Job, content: bytes) -> Answer:
         )
 
 
-def confine_resources(*, write_bytes: int) -> None:
+def confine_resources(*, write_bytes: int, cpu_s: int = CPU_S) -> None:
     """Memory, CPU, no core dump; no file may grow beyond `write_bytes` (pipes are no files)."""
     for limit, value in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, CPU_S),
+        (resource.RLIMIT_CPU, cpu_s),
         (resource.RLIMIT_FSIZE, write_bytes),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 64),

@@ -27,6 +27,8 @@ from command_center.duty.targets import ShiftTarget
 from command_center.errors import Unavailable
 from command_center.follower import DomainFollower
 from command_center.grid.service import GridService
+from command_center.history_import import HistoryImport
+from command_center.letters import LetterService
 from command_center.outbox import Outbox, Sender, Sink, sink_for
 from command_center.picture import PictureFollower, past_event
 from command_center.quality import QualityService
@@ -51,9 +53,11 @@ from runtime.centre import build_env
 from runtime.context import RoleContext
 from runtime.credentials import CANARY_ID, BrokerCredentials
 from runtime.health import Health
+from runtime.history import build as build_history
 from runtime.importing import Importing
 from runtime.importing import build as build_importing
 from runtime.layers import read_layers
+from runtime.letters import PipelineReader
 from runtime.metrics import all_metrics
 from runtime.outbox_sinks import build as build_sink
 from runtime.registers import Registers
@@ -68,6 +72,7 @@ from storage.command import PostgresStore
 from storage.database import Database
 from storage.errors import StorageError
 from storage.history import HistoryStore
+from storage.letters import LetterStore
 from storage.quality import QualityFacts
 from storage.rates import RateStore
 from storage.registry import RegistryStore
@@ -108,6 +113,8 @@ class _Rooms:
     credentials: BrokerCredentials
     device_access: DeviceAccess
     care: DeviceCare
+    letters: LetterService
+    history_import: HistoryImport
     quality: QualityService
     zones: ZoneService
     grid: GridService
@@ -187,6 +194,7 @@ def _build(
     registers = RegisterService(register, appender, registry, changed=credentials.changed)
     access = build_access(settings, context.secrets, clock, store, env, picture.on_change, registers)
     care = DeviceCare(store, env, picture.on_change, registers, load_models(), picture.status_of)
+    reader = PipelineReader(settings.tenant, settings.log_dir, clock, lambda: registry.revision)
     device_access = DeviceAccess(store, registry, credentials, clock)
     entries = EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer, areas=areas)
     devices = DeviceTarget(registers, device_access, registry)
@@ -219,6 +227,8 @@ def _build(
         access=access,
         entries=entries,
         care=care,
+        letters=LetterService(LetterStore(database), reader, appender, store, env, picture.on_change),
+        history_import=build_history(context, LetterStore(database), appender, store, env, picture.on_change),
         quality=QualityService(store, env, entries, QualityFacts(database), picture.status_of),
         grid=GridService(store, env, picture.on_change, entries.engine.kinds),
         zones=ZoneService(entries, lambda lon, lat: nearest_wind(registry, picture.latest_of, clock, lon, lat)),
@@ -356,6 +366,9 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         registers=Registers(rooms.registers, rooms.device_access),
         device_access=rooms.device_access,
         device_care=rooms.care,
+        letters=rooms.letters,
+        history_import=rooms.history_import,
+        uploads=settings.run_dir,
         rates=RateStore(rooms.database),
         quality=rooms.quality,
         zones=rooms.zones,

@@ -172,11 +172,19 @@ SELECT d.property, o.phenomenon_time, o.receive_time, o.device_time, o.result, o
  WHERE d.device_id = %(device_id)s
  ORDER BY o.receive_time DESC, d.property LIMIT %(limit)s;
 
--- dead_letters: Newest first, one page before a position; of some devices where their ids are given.
-SELECT position, device_id, receive_time, reason, data, raw, sha256, size_bytes
-  FROM dead_letter
- WHERE position < %(before)s AND (%(device_ids)s::text[] IS NULL OR device_id = ANY(%(device_ids)s))
- ORDER BY position DESC LIMIT %(limit)s;
+-- dead_letters: Newest first, one page before a position; what is not asked for is NULL.
+SELECT d.position, d.device_id, d.receive_time, d.reason, d.data, d.raw, d.sha256, d.size_bytes, r.outcome AS replayed
+  FROM dead_letter d
+  LEFT JOIN LATERAL (SELECT outcome FROM dead_letter_replay WHERE letter = d.position ORDER BY position DESC LIMIT 1) r ON true
+ WHERE d.position < %(before)s AND (%(device_ids)s::text[] IS NULL OR d.device_id = ANY(%(device_ids)s))
+   AND (%(from_time)s::timestamptz IS NULL OR d.receive_time >= %(from_time)s)
+   AND (%(to_time)s::timestamptz IS NULL OR d.receive_time < %(to_time)s)
+   AND (%(reason)s::text IS NULL
+        OR strpos(lower(d.reason || ' ' || coalesce(d.data->>'reasons', '')), lower(%(reason)s)) > 0)
+   AND (%(codec)s::text IS NULL
+        OR CASE split_part(d.data->>'topic', '/', 6)
+             WHEN 'raw' THEN split_part(d.data->>'topic', '/', 7) ELSE 'json' END = %(codec)s)
+ ORDER BY d.position DESC LIMIT %(limit)s;
 
 -- conflict_count: Second values for keys that stood already, of one device.
 SELECT count(*) AS count FROM observation_conflict c JOIN datastream d USING (datastream) WHERE d.device_id = %(device_id)s;

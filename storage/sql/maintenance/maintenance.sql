@@ -19,6 +19,10 @@ DELETE FROM device_event WHERE receive_time < %(bound)s;
 -- expire_dead_letters: Dead letters received before the bound.
 DELETE FROM dead_letter WHERE receive_time < %(bound)s;
 
+-- expire_replays: What came of dead letters that are gone.
+DELETE FROM dead_letter_replay r
+ WHERE r.at < %(bound)s AND NOT EXISTS (SELECT 1 FROM dead_letter d WHERE d.position = r.letter);
+
 -- expire_refusals: Refusals received before the bound.
 DELETE FROM refusal WHERE receive_time < %(bound)s;
 

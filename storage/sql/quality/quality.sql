@@ -7,7 +7,8 @@ WITH flagged AS (
      GROUP BY s.device_id
 ), untaken AS (
     SELECT device_id, sum(n)::bigint AS refused, max(receive_time) AS last_time
-      FROM (SELECT device_id, 1::bigint AS n, receive_time FROM dead_letter WHERE receive_time >= %(since)s
+      FROM (SELECT device_id, 1::bigint AS n, receive_time FROM dead_letter d WHERE receive_time >= %(since)s
+                AND NOT EXISTS (SELECT 1 FROM dead_letter_replay r WHERE r.letter = d.position AND r.outcome = 'taken')
              UNION ALL
             SELECT device_id, count, receive_time FROM refusal WHERE receive_time >= %(since)s) AS both_kinds
      WHERE device_id <> '' GROUP BY device_id

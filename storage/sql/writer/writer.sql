@@ -185,6 +185,11 @@ INSERT INTO dead_letter (position, device_id, receive_time, reason, data, raw, s
 VALUES (%(position)s, %(device_id)s, %(receive_time)s, %(reason)s, %(data)s, %(raw)s, %(sha256)s, %(size_bytes)s)
 ON CONFLICT ON CONSTRAINT dead_letter_pkey DO NOTHING;
 
+-- insert_dead_letter_replay: What came of a dead letter that a person put in again.
+INSERT INTO dead_letter_replay (position, letter, at, outcome, rows, events, actor)
+VALUES (%(position)s, %(letter)s, %(at)s, %(outcome)s, %(rows)s, %(events)s, %(actor)s)
+ON CONFLICT ON CONSTRAINT dead_letter_replay_pkey DO NOTHING;
+
 -- insert_refusal: What the broker refused, counted.
 INSERT INTO refusal (position, device_id, receive_time, reason, count, data)
 VALUES (%(position)s, %(device_id)s, %(receive_time)s, %(reason)s, %(count)s, %(data)s)

@@ -8,6 +8,7 @@ import pytest
 import shapely
 
 from citybrain_testing.storing import SECOND_US, T0_US, MemoryLog, StillClock, obs, told
+from command_center.letters import LetterFilter
 from gis.features import Feature
 from storage.database import Database
 from storage.features import Document, FeatureStore, VersionTaken
@@ -79,7 +80,7 @@ def test_retention_follows_city_time_and_drops_whole_weeks(in_database: Any) -> 
         assert done["partitions"] > 0
         assert T0_US - 37 * DAY_US <= left[0].phenomenon_us <= T0_US - 30 * DAY_US
         assert len(left) == (T0_US - left[0].phenomenon_us) // DAY_US + 1, "nothing younger than the bound is gone"
-        letters, _ = await history.dead_letters(None, 10, "")
+        letters, _ = await history.dead_letters(LetterFilter(), 10, "")
         assert [letter["reason"] for letter in letters] == ["new"]
         assert (await maintenance.once())["partitions"] == 0
         assert early["partitions_made"] == (3 if await database.tier() == "plain" else 0) - (

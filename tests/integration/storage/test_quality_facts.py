@@ -50,8 +50,11 @@ def test_only_devices_in_doubt_are_told_with_what_it_is(in_database: Any) -> Non
             ("d3", "refusal", T0_US + 5, {"reason": "topic", "count": 4}),
             ("d1", "dead_letter", T0_US - 2 * DAY_US, {"reason": "old"}),
             ("", "dead_letter", T0_US + 1, {"reason": "nobody"}),
+            ("d0", "dead_letter", T0_US + 1, {"reason": "unknown child"}),
         ):
             log.append(event(EventBody(type=kind, device_id=device_id, receive_us=at_us, data=data)))
+        mended = {"letter": log.head(), "outcome": "taken", "rows": 1, "events": 0, "actor": "admin"}
+        log.append(event(EventBody(type="dead_letter_replayed", device_id="d0", receive_us=T0_US + 9, data=mended)))
         await StoreService(database, log, clock, retention_s=366 * 86_400.0).drain(log.head())
         assert await QualityFacts(database).device_facts(T0_US - DAY_US) == [
             DeviceFacts(device_id="d1", suspect=1),

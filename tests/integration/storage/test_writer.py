@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from citybrain_testing.storing import SECOND_US, T0_US, MemoryLog, StillClock, obs, told
+from command_center.letters import LetterFilter
 from devices.models import load_models
 from devices.registry import Device
 from storage.database import Database
@@ -251,12 +252,12 @@ def test_dead_letters_come_in_pages_newest_first(in_database: Any) -> None:
         log = MemoryLog()
         log.append(*[told("dead_letter", f"d{i % 2}", T0_US + i, data={"reason": f"r{i}"}) for i in range(7)])
         await service(database, log).drain(7)
-        history = HistoryStore(database)
-        first, following = await history.dead_letters(["d0", "d1"], 4, "")
-        second, end = await history.dead_letters(["d0", "d1"], 4, following or "")
+        history, both = HistoryStore(database), LetterFilter(device_ids=("d0", "d1"))
+        first, following = await history.dead_letters(both, 4, "")
+        second, end = await history.dead_letters(both, 4, following or "")
         assert [letter["reason"] for letter in first + second] == [f"r{i}" for i in range(6, -1, -1)]
         assert end is None
-        only, _ = await history.dead_letters(["d1"], 10, "")
+        only, _ = await history.dead_letters(LetterFilter(device_ids=("d1",)), 10, "")
         assert [letter["reason"] for letter in only] == ["r5", "r3", "r1"]
 
     in_database(work)
@@ -271,7 +272,7 @@ def test_a_record_that_cannot_be_stored_is_a_dead_letter_and_holds_up_nobody(in_
         await service(database, log).drain(5)
         history = HistoryStore(database)
         assert (await history.totals())["observations"] == 2
-        letters, _ = await history.dead_letters(None, 10, "")
+        letters, _ = await history.dead_letters(LetterFilter(), 10, "")
         assert [(letter["position"], letter["reason"]) for letter in letters] == [
             (4, "store_rejected"),
             (3, "store_rejected"),

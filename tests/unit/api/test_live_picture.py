@@ -155,7 +155,7 @@ def log_control(stage: Stage, type_: str, data: dict[str, Any], actor: str = "du
     )
 
 
-def log_obs(stage: Stage, *rows: tuple[int, int, float]) -> int:
+def log_obs(stage: Stage, *rows: tuple[int, int, float], source: int = 1) -> int:
     """(datastream, phenomenon_us, result)"""
     columns = {
         "partition": [0] * len(rows),
@@ -164,7 +164,7 @@ def log_obs(stage: Stage, *rows: tuple[int, int, float]) -> int:
         "receive_us": [stage.clock.city] * len(rows),
         "result": [row[2] for row in rows],
         "quality": [1] * len(rows),
-        "source": [1] * len(rows),
+        "source": [source] * len(rows),
     }
     return stage.append(r.observations(ObsBatch.from_columns(columns)))
 
@@ -227,6 +227,15 @@ def test_the_last_will_makes_a_device_offline_until_it_speaks_again(stage: Stage
     log_obs(stage, (7, CITY_US + S, 4.3))
     stage.later(1)
     assert column(stage, "gauge-1", "status") == "online"
+
+
+def test_what_a_person_puts_in_is_shown_and_is_no_sign_of_life(stage: Stage) -> None:
+    log_obs(stage, (7, CITY_US - S, 4.2), source=int(r.Source.BACKFILL | r.Source.IMPORT))
+    told = EventBody(type="device_event", device_id="gauge-1", receive_us=CITY_US, data={"type": "x"}, retold=True)
+    stage.append(r.event(told))
+    stage.do()
+    assert column(stage, "gauge-1", "status") == "unknown"
+    assert column(stage, "gauge-1", "values") == {"stage_m": [4.2, 1, CITY_US - S]}
 
 
 def test_an_older_value_does_not_replace_the_latest(stage: Stage) -> None:

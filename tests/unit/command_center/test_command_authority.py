@@ -36,6 +36,8 @@ MAY = {
     Action.GIVE_INCIDENT_ROLE: {"leader1"},
     Action.EXPORT_PERSONAL: {"duty1", "leader1"},  # and registrar
     Action.IMPORT_DEVICES: {"admin"},
+    Action.REPLAY_LETTERS: {"admin"},
+    Action.IMPORT_HISTORY: {"admin"},
     Action.ADVANCE_CLOCK: {"admin"},
     Action.READ_RULES: {"leader1", "analyst1", "admin"},
     Action.REGISTER_DEVICE: {"admin", "vendor1"},

@@ -12,7 +12,7 @@ from citybrain_testing.logged import gauge, registry_of, series
 from command_center.picture import DEVICE_SCHEMA
 from command_center.picture_devices import DeviceBoard
 from gis.hub import Hub
-from stream.records import EventBody, ObsBatch
+from stream.records import RETOLD, EventBody, ObsBatch
 
 STREAMS = [series(1), series(2, prop="battery_v"), series(3, prop="state_text", kind="text"), series(4, "g2")]
 UNKNOWN = 9
@@ -28,7 +28,7 @@ def board() -> DeviceBoard:
     return DeviceBoard(registry_of(DEVICES, STREAMS), Hub(epoch="e").state("obj/device", DEVICE_SCHEMA))
 
 
-def batch(rows: list[tuple[int, int, int]]) -> ObsBatch:
+def batch(rows: list[tuple[int, int, int]], source: int = 1) -> ObsBatch:
     texts = [f"w{value}" if number == 3 else None for number, _, value in rows]
     columns: dict[str, Any] = {
         "partition": [0] * len(rows),
@@ -38,7 +38,7 @@ def batch(rows: list[tuple[int, int, int]]) -> ObsBatch:
         "result": [None if number == 3 else float(value) for number, _, value in rows],
         "text": texts,
         "quality": [1 + value % 4 for _, _, value in rows],
-        "source": [1] * len(rows),
+        "source": [source] * len(rows),
     }
     return ObsBatch.from_columns(columns)
 
@@ -73,3 +73,15 @@ def test_a_device_that_says_goodbye_after_its_values_is_offline_and_before_them_
     assert seen.status_of("g1") == "offline"
     seen.observations(batch([(1, 1, 1)]), AT + 1)
     assert seen.status_of("g1") == "online"
+
+
+def test_what_a_person_puts_in_brings_nobody_back_also_between_live_rows_that_were_told_before() -> None:
+    seen = board()
+    seen.observations(batch([(1, 0, 1)]), AT)
+    assert seen.status_of("g1") == "online"
+    gone = EventBody(type="device_state", device_id="g1", receive_us=AT, data={"online": False})
+    seen.event(gone, AT)
+    seen.observations(batch([(1, 1, 7), (2, 0, 3)], RETOLD), AT + 1)
+    assert seen.status_of("g1") == "offline"
+    assert seen.live["g1"].seen_us == AT
+    assert seen.latest_of("g1")["stage_m"][0] == 7.0

@@ -19,6 +19,7 @@ from devices.registry import Datastream, Device, Registry
 from devices.stations import sealed, session_code
 from ingest.message import Message
 from ingest.pipeline import Link, Outcome, Pipeline
+from ingest.recall import Recall
 from stream.records import EventBody, Record, Source
 
 NOW = LEKIMA_US
@@ -281,3 +282,14 @@ def test_any_body_ends_as_records_with_a_reason_or_an_answer(body: bytes, messag
     assert outcome.records or outcome.replies
     for letter in events(outcome, "dead_letter"):
         assert letter.data["reason"]
+
+
+def test_a_position_that_was_refused_without_its_code_is_not_put_in_again_as_if_it_had_been_shown() -> None:
+    payload = frame(LOCATION, position())
+    topic = "cb/v1/demo/truck/up/raw/jt808"
+    by_tcp = Recall("demo", registry(), load_models()).read(topic, payload, NOW, by_tcp=True)
+    assert by_tcp.rows is None
+    assert ["expected its code first" in reason for reason in by_tcp.wrong] == [True]
+    by_broker = Recall("demo", registry(), load_models()).read(topic, payload, NOW)
+    assert by_broker.rows is not None
+    assert len(by_broker.rows) == 4
