@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from citybrain_testing.clocks import LEKIMA_US
-from devices.codecs import sl651
+from devices.codecs import jt808, sl651
 from devices.codecs.hj212 import Frame, Hj212Decoder, encode
 from devices.codecs.station import Report, Said
 from devices.models import load_models
@@ -137,6 +137,40 @@ class Sl651Dialect:
             if frame.end == sl651.EOT and frame.function == 0x33:
                 numbers.append(int.from_bytes(frame.body[:2]))
         return numbers
+
+
+def jt808_position(at_us: int, *, speed: int = 0, alarm: int = 0, status: int = jt808.FIXED) -> bytes:
+    """Body of a position (0200) at 28.68 N 121.44 E, 32 m, towards 198 degrees; speed in tenths of km/h."""
+    at = datetime.fromtimestamp(at_us / 1e6, UTC) + timedelta(hours=8)
+    numbers = (alarm, 4), (status, 4), (28_680_000, 4), (121_440_000, 4), (32, 2), (speed, 2), (198, 2)
+    return b"".join(number.to_bytes(size) for number, size in numbers) + bytes.fromhex(at.strftime("%y%m%d%H%M%S"))
+
+
+class Jt808Dialect:
+    """Positions with a number a second from `begin_us` on, in tenths of km/h and as the serial; each connection begins with the code."""
+
+    def __init__(self, phone: str, code: str, begin_us: int = LEKIMA_US) -> None:
+        self._phone, self._code, self._begin_us = phone, code, begin_us
+        self.begin()
+
+    def begin(self) -> None:
+        self._buffer = b""
+        self._shown = False
+
+    def time_us(self, number: int) -> int:
+        return self._begin_us + number * 1_000_000
+
+    def frame(self, number: int) -> bytes:
+        login = b"" if self._shown else jt808.encode(jt808.AUTH, self._phone, 0xFFFF, self._code.encode())
+        self._shown = True
+        body = jt808_position(self.time_us(number), speed=number)
+        return login + jt808.encode(jt808.LOCATION, self._phone, number, body)
+
+    def answered(self, data: bytes) -> list[int]:
+        *whole, self._buffer = (self._buffer + data).split(jt808.FLAG)
+        frames = [jt808.open_frame(jt808.FLAG + one + jt808.FLAG) for one in whole if one]
+        good = jt808.LOCATION.to_bytes(2) + bytes([jt808.SUCCESS])
+        return [int.from_bytes(frame.body[:2]) for frame in frames if frame.body[2:] == good]
 
 
 class DialInStation(threading.Thread):

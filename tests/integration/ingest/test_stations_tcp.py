@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,16 @@ from citybrain_testing.clocks import LEKIMA_US, RunningClock
 from citybrain_testing.forgetful_disk import ForgetfulDisk
 from citybrain_testing.logged import all_records, events_of, registry_of, rows_of
 from citybrain_testing.servers import free_port, private_mosquitto
-from citybrain_testing.stations import DialInStation, Hj212Dialect, hj212_device, hj212_frame, local
+from citybrain_testing.stations import (
+    Dialect,
+    DialInStation,
+    Hj212Dialect,
+    Jt808Dialect,
+    hj212_device,
+    hj212_frame,
+    jt808_position,
+    local,
+)
 from devices.codecs import gb26875, jt808
 from devices.models import load_models
 from devices.registry import Datastream, Device, Registry
@@ -209,12 +218,6 @@ def vehicle_frame(message_id: int, body: bytes = b"", serial: int = 1) -> bytes:
     return jt808.encode(message_id, PHONE, serial, body)
 
 
-def vehicle_position(speed: int) -> bytes:
-    """Now, fixed, at 28.68 N 121.44 E; speed in tenths of km/h."""
-    place = bytes(4) + (2).to_bytes(4) + (28_680_000).to_bytes(4) + (121_440_000).to_bytes(4) + bytes(2)
-    return place + speed.to_bytes(2) + bytes(2) + bytes.fromhex(local()[2:])
-
-
 def vehicle_registration(terminal: str) -> bytes:
     return bytes(4) + b"maker" + bytes(20) + terminal.encode().ljust(7, b"\0") + b"\x01A12345"
 
@@ -239,7 +242,8 @@ def test_a_vehicle_registers_shows_its_code_and_is_believed_from_then_on(tmp_pat
             assert opened.connected == ["truck-1"]
             opened.held.clear()
             writer.write(
-                vehicle_frame(jt808.LOCATION, vehicle_position(366), 3) + vehicle_frame(jt808.HEARTBEAT, b"", 4)
+                vehicle_frame(jt808.LOCATION, jt808_position(LEKIMA_US, speed=366), 3)
+                + vehicle_frame(jt808.HEARTBEAT, b"", 4)
             )
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(reader.read(10), 0.3)
@@ -255,7 +259,7 @@ def test_a_vehicle_registers_shows_its_code_and_is_believed_from_then_on(tmp_pat
 
 def test_nothing_of_a_session_is_believed_before_its_code_or_after_a_wrong_one(tmp_path: Path) -> None:
     def position(serial: int) -> bytes:
-        return vehicle_frame(jt808.LOCATION, vehicle_position(serial * 10), serial)
+        return vehicle_frame(jt808.LOCATION, jt808_position(LEKIMA_US, speed=serial * 10), serial)
 
     async def scenario() -> None:
         async with door(tmp_path, codec="jt808") as opened:
@@ -296,9 +300,12 @@ def test_a_stranger_with_a_vehicles_number_does_not_end_its_session(tmp_path: Pa
             one.write(vehicle_frame(jt808.AUTH, TERMINAL.encode()))
             await heard(first)
             second, two = await opened.dial()
-            two.write(vehicle_frame(jt808.AUTH, b"wrong") + vehicle_frame(jt808.LOCATION, vehicle_position(999), 2))
+            two.write(
+                vehicle_frame(jt808.AUTH, b"wrong")
+                + vehicle_frame(jt808.LOCATION, jt808_position(LEKIMA_US, speed=999), 2)
+            )
             assert (await heard(second))[1][-1] == jt808.FAILURE
-            one.write(vehicle_frame(jt808.LOCATION, vehicle_position(100), 2))
+            one.write(vehicle_frame(jt808.LOCATION, jt808_position(LEKIMA_US, speed=100), 2))
             assert await heard(first) == (jt808.PLATFORM_ANSWER, bytes.fromhex("0002 0200 00"))
             assert opened.notes == []
             one.close()
@@ -444,8 +451,16 @@ def test_a_peer_that_is_no_station_is_not_kept(tmp_path: Path, monkeypatch: pyte
     run(scenario)
 
 
-def kill_ingest_thrice(tmp_path: Path, frames: int, disk: ForgetfulDisk | None = None) -> list[DialInStation]:
-    """Two stations that dial in to an ingest process which is killed three times; over, when each has had its answers or gave up."""
+def kill_ingest_thrice(
+    tmp_path: Path,
+    frames: int,
+    disk: ForgetfulDisk | None = None,
+    *,
+    codec: str = "hj212",
+    dialects: Sequence[Dialect] = (),
+) -> list[DialInStation]:
+    """Stations (two of HJ 212 if not told) that dial in to an ingest process which is killed three times; over, when each has had its
+    answers or gave up."""
     port = free_port()
     with LogReader(tmp_path / "log") as reader:
         save_registry(reader, registry(), 0)
@@ -457,12 +472,13 @@ def kill_ingest_thrice(tmp_path: Path, frames: int, disk: ForgetfulDisk | None =
             "tenant": broker.tenant,
             "broker": {**access, "password": broker.password("service.ingest")},
             "subscribed": str(tmp_path / "subscribed"),
-            "stations": [{"codec": "hj212", "host": "127.0.0.1", "port": port}],
+            "stations": [{"codec": codec, "host": "127.0.0.1", "port": port}],
         }
         (tmp_path / "settings.json").write_text(json.dumps(document))
         command = [sys.executable, "-m", "citybrain_testing.ingest_until_killed", str(tmp_path / "settings.json")]
         environment = disk.environment() if disk else None
-        stations = [DialInStation(("127.0.0.1", port), Hj212Dialect(f"MN{n}"), frames) for n in (1, 2)]
+        speaking = dialects or [Hj212Dialect(f"MN{n}") for n in (1, 2)]
+        stations = [DialInStation(("127.0.0.1", port), dialect, frames) for dialect in speaking]
 
         def start() -> subprocess.Popen[bytes]:
             return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)
@@ -491,9 +507,9 @@ def kill_ingest_thrice(tmp_path: Path, frames: int, disk: ForgetfulDisk | None =
 
 
 def in_the_log(tmp_path: Path) -> dict[int, set[float]]:
-    found: dict[int, set[float]] = {1: set(), 2: set()}
+    found: dict[int, set[float]] = {}
     for row in rows_of(all_records(tmp_path / "log")):
-        found[row["datastream"]].add(row["result"])
+        found.setdefault(row["datastream"], set()).add(row["result"])
     return found
 
 
@@ -504,6 +520,16 @@ def test_every_answered_frame_is_in_the_log_after_kill_9_of_ingest(tmp_path: Pat
     assert [len(station.answered) for station in stations] == [frames, frames]
     assert all(station.dialled >= 3 for station in stations), "the kills were in the middle"
     assert in_the_log(tmp_path) == {n: {float(i) for i in range(frames)} for n in (1, 2)}
+
+
+@pytest.mark.broker
+def test_every_answered_position_is_in_the_log_after_kill_9_of_ingest(tmp_path: Path) -> None:
+    """A vehicle shows its code again in each connection, and what it was not answered for it sends again."""
+    frames = 1_500
+    (vehicle,) = kill_ingest_thrice(tmp_path, frames, codec="jt808", dialects=[Jt808Dialect(PHONE, TERMINAL)])
+    assert len(vehicle.answered) == frames
+    assert vehicle.dialled >= 3, "the kills were in the middle"
+    assert in_the_log(tmp_path) == {9: {i / 10 for i in range(frames)}}
 
 
 @pytest.mark.compiler
@@ -523,5 +549,5 @@ def test_a_disk_that_lies_about_fsync_loses_answered_frames(tmp_path: Path) -> N
     """The control of the test above: were an answer sent without an fsync, it would be seen."""
     disk = ForgetfulDisk(tmp_path / "log", tmp_path, lies=True)
     stations = kill_ingest_thrice(tmp_path, 3_000, disk)
-    kept = in_the_log(tmp_path)
+    kept = {1: set[float](), 2: set[float]()} | in_the_log(tmp_path)
     assert any(float(i) not in kept[n] for n, station in enumerate(stations, 1) for i in station.answered)
