@@ -137,6 +137,12 @@ def test_what_one_system_recorded_is_in_the_other_as_history(tmp_path: Path) -> 
         check = get(admin, "/api/v1/devices/mover-1/check")
         assert (check["conflicts"], check["dead_lettered"]) == (0, 0)
 
+        number = next(int(row["datastream"]) for row in second if row["property"] == "stage_m")
+        now_us = time.time_ns() // 1000
+        span = {"from": str(now_us - 86_400_000_000), "to": str(now_us + 3_600_000_000), "bucket_s": "3600"}
+        hours = get(admin, f"/api/v1/datastreams/{number}/observations", **span)["items"]
+        assert sum(hour["count"] for hour in hours) == ROWS + 3, "the statistics of the hours have the imported rows"
+
         # History, never live: the device is unheard, and a red stage of an hour ago is news for the desk (迟到超限).
         assert get(admin, "/api/v1/devices/mover-1")["status"] == "unknown"
         with contextlib.closing(new.login("auditor")) as auditor:

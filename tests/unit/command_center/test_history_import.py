@@ -25,6 +25,8 @@ from command_center.errors import Conflict, Forbidden
 from command_center.history_import import Upload
 from command_center.model import Actor, Role
 from command_center.observation_files import SCHEMA, FileFormat, pages, written
+from devices.models import load_models
+from devices.observation_rows import FileRow
 from devices.registry import Datastream
 from gis.formats.sheet import FileWrong
 from gis.formats.tables import escape
@@ -348,6 +350,19 @@ def test_a_file_of_any_size_is_read_a_batch_at_a_time() -> None:
     assert endless.given < 6 * observation_reading.BATCH_ROWS * len(line)
 
 
-def test_judging_goes_on_without_what_needs_memory() -> None:
-    judge = HistoryRows(REGISTRY, {}, retention_us=DAY_US)
+def test_the_tests_that_need_no_memory_judge_history_and_its_own_flags_stay() -> None:
+    rain = gauge("r1", model="rain-wind-station-v1", kind="rain_wind_station")
+    stream = Datastream(datastream=7, device_id="r1", property="rain_5min_mm", uom="mm")
+    judge = HistoryRows(registry_of([rain], [stream]), load_models(), retention_us=DAY_US)
+
+    def row(minute: int, result: float, quality: int = 1) -> FileRow:
+        at_us = LEKIMA_US + minute * 60_000_000
+        return FileRow(minute, "r1", "rain_5min_mm", "mm", at_us, at_us, None, result, None, quality, 1)
+
+    batch, refused = judge.judge([row(0, 1.0), row(5, 45.0), row(10, 45.0, 4)], LEKIMA_US + DAY_US // 2)
+    assert (refused, batch is not None) == ([], True)
+    assert batch is not None
+    assert batch.column("quality").to_pylist() == [1, 3, 4]  # rare, and looked at; a failed one stays failed
+    unusual = IMPORTED | int(Source.USER_RANGE)
+    assert batch.column("source").to_pylist() == [IMPORTED, unusual, unusual]
     assert judge.judge([], LEKIMA_US) == (None, [])

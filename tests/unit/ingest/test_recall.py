@@ -7,17 +7,20 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from citybrain_testing.clocks import LEKIMA_US
 from citybrain_testing.logged import events_of, gauge, registry_of, rows_of, series
 from citybrain_testing.stations import hj212_device, hj212_frame, local
+from devices.codecs import jt808
 from devices.models import load_models
 from devices.registry import Datastream, Registry
 from ingest.letters import RAW_MAX, RETAINED, dead_letter
 from ingest.message import Message
 from ingest.pipeline import Link, Pipeline
 from ingest.recall import Recall, Recalled, not_replayable
-from stream.records import Record, RecordKind, Source
+from stream.records import RETOLD, Record, RecordKind, Source
 
 THEN = LEKIMA_US
 THEN_MS = THEN // 1000
@@ -41,6 +44,7 @@ def rows(found: Recalled) -> list[dict[str, Any]]:
     return [] if found.rows is None else found.rows.table.to_pylist()
 
 
+EVERYTHING = register(gauge("child", gateway="gw"), gauge("g1"))
 CHILD = {"child": [{"ts": THEN_MS, "seq": 7, "values": {"stage_m": 4.5}}]}
 
 
@@ -127,9 +131,49 @@ def test_a_station_of_named_addresses_is_not_believed_where_the_address_was_not_
     assert len(rows(read(bound, FRAME, "up/raw/hj212", "dust"))) == 1  # over the broker its login said who came
 
 
+def test_a_frame_of_a_session_is_not_believed_where_nobody_knows_whether_its_code_was_shown() -> None:
+    stations = {"jt808": {"station": "013306139197"}}
+    vehicle = gauge("truck", model="hazmat-vehicle-v1", kind="hazmat_vehicle", attributes={"stations": stations})
+    registry = registry_of([vehicle], [series(1, "truck", "speed_km_h")])
+    numbers = (0, 4), (2, 4), (28_680_000, 4), (121_440_000, 4), (32, 2), (366, 2), (198, 2)
+    body = b"".join(number.to_bytes(size) for number, size in numbers) + bytes.fromhex("190809080000")
+    frame = jt808.encode(jt808.LOCATION, "013306139197", 7, body)
+    forged = read(registry, frame, "up/raw/jt808", "truck", by_tcp=True)
+    assert (forged.rows, forged.events) == (None, ())
+    assert "code" in forged.wrong[0]
+    over_the_broker = read(registry, frame, "up/raw/jt808", "truck")
+    assert [row["result"] for row in rows(over_the_broker)] == [36.6]
+
+
 def test_a_wrong_password_is_wrong_still() -> None:
     frame = hj212_frame(f"DataTime={local()};a34004-Rtd=35.0,a34004-Flag=N", mn="MN-1", pw="000000")
     assert "wrong password" in read(station(), frame, "up/raw/hj212", "dust").wrong[0]
+
+
+@given(
+    payload=st.binary(max_size=200)
+    | st.recursive(
+        st.none()
+        | st.booleans()
+        | st.floats()
+        | st.integers(-10, 2**62)
+        | st.sampled_from(["stage_m", "child", "open"]),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["ts", "bf", "seq", "values", "stage_m", "child", "type", "q"]), inner)
+        ),
+        max_leaves=8,
+    ).map(lambda value: json.dumps(value).encode()),
+    tail=st.sampled_from(
+        ["telemetry", "gw/telemetry", "event", "attr", "raw/hj212", "raw/senml", "raw/sl651", "raw/x", "y"]
+    ),
+    by_tcp=st.booleans(),
+)
+def test_whatever_a_letter_holds_nothing_raises_and_nothing_is_of_now(payload: bytes, tail: str, by_tcp: bool) -> None:
+    found = read(EVERYTHING, payload, f"up/{tail}", "gw", by_tcp=by_tcp)
+    assert all(row["source"] & RETOLD and not row["source"] & Source.LIVE for row in rows(found))
+    assert all(event.retold for event in found.events)
+    assert found.rows is not None or found.events or found.wrong or json.loads(payload) in ({}, [])
 
 
 @pytest.mark.parametrize(
