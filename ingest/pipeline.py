@@ -137,7 +137,7 @@ class Pipeline:
         self._tail = tail or DupTail()
         self._quota = quota or Quota()
         self._clock_sets = ClockSetLimit()
-        self._control = QualityControl(registry, models)
+        self.quality = QualityControl(registry, models)
         self._spike_notes = Quota(burst=SPIKES_BURST, per_s=SPIKES_PER_S)
         self.stations = StationReader(registry, models)
         self._topics: dict[str, UpTopic] = {}
@@ -207,7 +207,7 @@ class Pipeline:
             columns[name].to_numpy().astype(np.int64) for name in ("datastream", "phenomenon_us", "source")
         )
         results = columns["result"].to_numpy(zero_copy_only=False)  # NaN where there is a text
-        flags, found, spikes = self._control.control(stream, at_us, source, results)
+        flags, found, spikes = self.quality.control(stream, at_us, source, results)
         self._count_found(found, QUALITY_TESTS)
         plain = batch.rows.plain_rows
         if plain:

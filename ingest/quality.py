@@ -12,12 +12,14 @@ is logged by then: it is told as a note and not as a flag (`Spike`), in its diff
 does not take a step for a spike.
 
 State is columns by series; a batch is taken in rounds, the k-th value of each series in round k, so that one batch or many give the same
-flags. It is memory of this process: after a restart of ingest a flat line counts from there.
+flags. It goes over a restart of ingest by a snapshot (`dump`): what came after the last one is not known, and a flat line counts on.
 """
 
 from __future__ import annotations
 
+import io
 import math
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -179,6 +181,29 @@ class QualityControl:
             )
             for i in which.tolist()
         ]
+
+    # -- over a restart
+
+    def dump(self) -> bytes:
+        """What is known of the series, for `restore`."""
+        rows = len(self._streams)
+        out = io.BytesIO()
+        np.savez(out, streams=np.array(self._streams, np.int64), state=self._state[:rows], times=self._times[:rows])
+        return out.getvalue()
+
+    def restore(self, blob: bytes) -> None:
+        """Take over what another process knew, before the first batch. Raises ValueError for what is not its form."""
+        try:
+            with np.load(io.BytesIO(blob), allow_pickle=False) as found:
+                streams, state, times = (np.asarray(found[name]) for name in ("streams", "state", "times"))
+        except (KeyError, IndexError, OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"state of the quality control: {error}") from error
+        rows = len(streams)
+        if state.shape != (rows, len(_STATE)) or times.shape != (rows, len(_TIMES)):
+            raise ValueError(f"state of the quality control: expected {len(_STATE)} and {len(_TIMES)} columns")
+        for number in streams.tolist():
+            self._row_of[number] = self._new_row(number)
+        self._state[:rows], self._times[:rows] = state, times
 
     # -- the register
 

@@ -38,7 +38,9 @@ from stream.writer import LogWriter
 BATCH_MESSAGES = 1_000  # a record holds about 1,000 rows; what came in 20 ms is seldom more
 BATCH_LINGER_S = 0.02
 KEEP_REGISTRY_EVERY_S = 5.0
+KEEP_QUALITY_EVERY_S = 30.0
 KEEP_REGISTRY_SHARE = 20.0  # of a large register: at most a twentieth of the time goes into keeping it
+QUALITY = "quality"  # name of the snapshot
 BATCHES_AHEAD = 4  # decoded while the ones before them are on their way to the disk; then reading waits
 RETRY_S = (0.1, 0.2, 0.5, 1.0)  # the log is full or the disk refuses: nothing is acknowledged, we try again for ever
 DRAIN_IDLE_S = 0.5  # the broker's backlog is over when it has sent nothing for so long
@@ -116,6 +118,7 @@ class IngestService:
         self._pipeline = Pipeline(
             tenant, self.registry, models, tail=tail, delivery_slack_s=delivery_slack_s(clock.rate)
         )
+        self._restore_quality()
         self.input = _input(tenant, broker, clock, on_new_session)
         self.input.lost_at_us = writer.last_at_us or None
         self.lines = TcpInput(
@@ -158,6 +161,7 @@ class IngestService:
             group.create_task(self._watch_backlog(), name="ingest-backlog")
             group.create_task(self._watch_broker(), name="ingest-broker")
             group.create_task(self._keep_registry(), name="ingest-registry")
+            group.create_task(self._keep_quality(), name="ingest-quality")
             if self._refusals is not None:
                 group.create_task(self._refusals.run(), name="ingest-refusals")
 
@@ -227,6 +231,25 @@ class IngestService:
             await asyncio.to_thread(save_snapshot, self._writer, data, position)
             took_s = (self._clock.machine_ns() - began_ns) / 1e9
             await asyncio.sleep(max(KEEP_REGISTRY_EVERY_S, KEEP_REGISTRY_SHARE * took_s))
+
+    async def _keep_quality(self) -> None:
+        """What the tests with memory know, beside the log: a flat line counts on after a restart."""
+        head = self._writer.head
+        while True:
+            began_ns = self._clock.machine_ns()
+            if self._writer.head > head:
+                head, blob = self._writer.head, self._pipeline.quality.dump()
+                await asyncio.to_thread(self._writer.put_snapshot, QUALITY, head, blob)
+            took_s = (self._clock.machine_ns() - began_ns) / 1e9
+            await asyncio.sleep(max(KEEP_QUALITY_EVERY_S, KEEP_REGISTRY_SHARE * took_s))
+
+    def _restore_quality(self) -> None:
+        found = self._writer.get_snapshot(QUALITY)
+        try:
+            if found is not None:
+                self._pipeline.quality.restore(found[1])
+        except ValueError as error:
+            log.warning("quality_snapshot_unreadable", position=found and found[0], why=str(error))
 
     async def _watch_backlog(self) -> None:
         await self.input.subscribed.wait()

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,13 +172,16 @@ def test_however_the_stream_is_cut_the_flags_are_the_same(
 ) -> None:
     beside = {"neighbours": {"stage_m": {"device": "g3", "limit": 1.0}}}
 
-    def run(bounds: list[int]) -> list[tuple[int, int]]:
+    def run(bounds: list[int], *, restarts: bool = False) -> list[tuple[int, int]]:
         made, told = control(FULL, devices=3, attributes=beside), []
         spikes: list[Spike] = []
         for first, last in itertools.pairwise(bounds):
             part = rows[first:last]
             if not part:
                 continue
+            if restarts:
+                blob, made = made.dump(), control(FULL, devices=3, attributes=beside)
+                made.restore(blob)
             stream = np.array([s for s, _, _, _ in part])
             at = np.array([t for _, t, _, _ in times[first:last]])
             source = np.array([BACKFILL if old else LIVE for _, _, _, old in part])
@@ -195,6 +199,18 @@ def test_however_the_stream_is_cut_the_flags_are_the_same(
     whole = run([0, len(rows)])
     assert run(sorted({0, len(rows)} | {cut for cut in cuts if cut < len(rows)})) == whole
     assert run(list(range(len(rows) + 1))) == whole
+    assert run(sorted({0, len(rows)} | {cut for cut in cuts if cut < len(rows)}), restarts=True) == whole
+
+
+def test_what_is_not_a_dump_is_refused_and_leaves_nothing() -> None:
+    made = control(FULL)
+    judged(made, [2.0])
+    blob = made.dump()
+    for wrong in (b"", b"text", blob[:-30], blob[: len(blob) // 2]):
+        fresh = control(FULL)
+        with pytest.raises(ValueError, match="quality control"):
+            fresh.restore(wrong)
+        assert judged(fresh, [9.0])[0] == [3]  # by the user range alone: nothing is before it
 
 
 def test_the_models_that_come_with_the_build_say_what_they_test() -> None:
