@@ -91,7 +91,7 @@ class Rows:
             "result": np.array(self._results, np.float64),
             "quality": np.full(len(self._streams), Quality.GOOD, np.uint8),
             "source": np.repeat(np.array(source, np.uint16), times),
-            "seq": _given(seq, times),
+            "seq": _numbers_of(seq, times),
             "packet_id": np.repeat(np.array(packet_id, np.int64), times),
         }
         made: Columns = {}
@@ -128,6 +128,6 @@ class Rows:
         ]
 
 
-def _given(seq: tuple[int | None, ...], times: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _numbers_of(seq: tuple[int | None, ...], times: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """-1 where there is none; most devices number either all of their samples or none."""
     return np.repeat(np.array([-1 if one is None else one for one in seq], np.int64), times)
