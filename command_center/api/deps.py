@@ -19,6 +19,7 @@ from command_center.audit import AuditService
 from command_center.device_access import DeviceAccess
 from command_center.device_care.rates import Rates
 from command_center.device_care.service import DeviceCare
+from command_center.device_commands.service import DeviceCommands
 from command_center.duty.service import DutyService
 from command_center.facade import CommandFacade
 from command_center.grid.service import GridService
@@ -165,6 +166,7 @@ class ApiDeps:
     entries: EntryRegister | None = None  # registers of areas, objects at risk, people, resources
     device_access: DeviceAccess | None = None
     device_care: DeviceCare | None = None
+    device_commands: DeviceCommands | None = None
     rates: Rates | None = None
     quality: QualityService | None = None
     zones: ZoneService | None = None
