@@ -20,6 +20,8 @@ from command_center.audit import AuditService
 from command_center.deadlines import OnDuty
 from command_center.device_access import DeviceAccess
 from command_center.device_care.service import DeviceCare
+from command_center.device_commands.sending import CommandSender
+from command_center.device_commands.service import DeviceCommands
 from command_center.device_register import RegisterService
 from command_center.device_target import DeviceTarget
 from command_center.duty.service import DutyService
@@ -50,6 +52,7 @@ from runtime.canary import PROPERTY, Canary, Stage
 from runtime.centre import build_env
 from runtime.context import RoleContext
 from runtime.credentials import CANARY_ID, BrokerCredentials
+from runtime.device_line import DeviceLine
 from runtime.health import Health
 from runtime.importing import Importing
 from runtime.importing import build as build_importing
@@ -108,6 +111,9 @@ class _Rooms:
     credentials: BrokerCredentials
     device_access: DeviceAccess
     care: DeviceCare
+    commands: DeviceCommands
+    line: DeviceLine
+    command_sender: CommandSender
     quality: QualityService
     zones: ZoneService
     grid: GridService
@@ -187,6 +193,8 @@ def _build(
     registers = RegisterService(register, appender, registry, changed=credentials.changed)
     access = build_access(settings, context.secrets, clock, store, env, picture.on_change, registers)
     care = DeviceCare(store, env, picture.on_change, registers, load_models(), picture.status_of)
+    commands = DeviceCommands(store, env, picture.on_change, picture.status_of, lambda: follower.followed_us)
+    line = DeviceLine(Broker(settings).access(context.secrets, service="command"))
     device_access = DeviceAccess(store, registry, credentials, clock)
     entries = EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer, areas=areas)
     devices = DeviceTarget(registers, device_access, registry)
@@ -219,6 +227,9 @@ def _build(
         access=access,
         entries=entries,
         care=care,
+        commands=commands,
+        line=line,
+        command_sender=CommandSender(store, env, picture.on_change, line, settings.tenant, picture.status_of),
         quality=QualityService(store, env, entries, QualityFacts(database), picture.status_of),
         grid=GridService(store, env, picture.on_change, entries.engine.kinds),
         zones=ZoneService(entries, lambda lon, lat: nearest_wind(registry, picture.latest_of, clock, lon, lat)),
@@ -262,6 +273,8 @@ async def _serve(rooms: _Rooms) -> None:
         group.create_task(_fly(rooms, registered), name="canary")
         group.create_task(rooms.anchors.run(), name="anchors")
         group.create_task(rooms.sender.run(), name="outbox")
+        group.create_task(rooms.line.run(), name="device-line")
+        group.create_task(rooms.command_sender.run(), name="device-commands")
         group.create_task(rooms.health.run(lambda: rooms.picture), name="health")
         serving = [
             group.create_task(plain.serve(), name="http"),
@@ -278,7 +291,7 @@ async def _serve(rooms: _Rooms) -> None:
 
 
 def _timers(rooms: _Rooms) -> TimerService:
-    handlers = rooms.access.approvals.handlers
+    handlers = {**rooms.access.approvals.handlers, **rooms.commands.handlers}
     return TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change, handlers)
 
 
@@ -356,6 +369,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         registers=Registers(rooms.registers, rooms.device_access),
         device_access=rooms.device_access,
         device_care=rooms.care,
+        device_commands=rooms.commands,
         rates=RateStore(rooms.database),
         quality=rooms.quality,
         zones=rooms.zones,
