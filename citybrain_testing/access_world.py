@@ -39,6 +39,7 @@ from command_center.audit import AuditService
 from command_center.device_access import DeviceAccess
 from command_center.device_care.rates import VendorRate
 from command_center.device_care.service import DeviceCare
+from command_center.device_commands.service import DeviceCommands
 from command_center.device_register import RegisterService
 from command_center.duty.instructions import InstructionDraft
 from command_center.duty.model import AddresseeKind, LogEntry, LogKind
@@ -118,6 +119,7 @@ class Rooms:
     approvals: Approvals
     access: DeviceAccess
     care: DeviceCare
+    commands: DeviceCommands
     duty: DutyService
     grid: GridService
     entries: EntryRegister
@@ -170,6 +172,7 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
         care=DeviceCare(
             store, env, emit, registers, load_models(), lambda d: "offline" if d == "wg-under" else "online"
         ),
+        commands=DeviceCommands(store, env, emit, lambda device_id: "online", lambda: 0),
         duty=DutyService(store, env, emit, SEALER),
         entries=(entries := a_register(store, world=world)),
         grid=GridService(store, env, emit, entries.engine.kinds),
@@ -204,6 +207,7 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
         device_care=rooms.care,
         history_import=a_history_import(live, world.log, MemoryLetters(), store, env, emit),
         letters=LetterService(MemoryLetters(), DirectReader(live, "test"), world.log, store, env, emit),
+        device_commands=rooms.commands,
         rates=OneFirm(),
         grid=rooms.grid,
         zones=ZoneService(entries, lambda lon, lat: None),
@@ -332,7 +336,9 @@ async def _fill_care(rooms: Rooms) -> dict[str, str]:
         offsets={},
     )
     await rooms.care.maintain(ADMIN, "wg-river", until_us=now_us + DAY_US, reason="清淤")
-    return {"@ticket": (await rooms.care.open_ticket(ADMIN, "wg-river", title="检修")).ticket_id}
+    command = await rooms.commands.ask(ADMIN, "wg-river", "clock_set", {}, "校时")
+    ticket = await rooms.care.open_ticket(ADMIN, "wg-river", title="检修")
+    return {"@ticket": ticket.ticket_id, "@command": command.command_id}
 
 
 async def _fill_duty(rooms: Rooms) -> dict[str, str]:

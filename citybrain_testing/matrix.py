@@ -76,6 +76,7 @@ STAND = {
 }
 
 THRESHOLDS = {"property": "stage_m", "thresholds": {"on": {"red": 9.0}}, "source": "文"}
+FASTER = {"method": "interval_set", "params": {"interval_s": 30}, "reason": "加密观测"}
 DEVICE = {
     "lon": 121.0,
     "lat": 28.0,
@@ -87,8 +88,8 @@ DEVICE = {
 }
 
 
-def _device(action: Action, **more: Any) -> Row:
-    return Row(action=action, place=Place.OBJECT, params={"device_id": "wg-river"}, **more)
+def _device(action: Action, device_id: str = "wg-river", **more: Any) -> Row:
+    return Row(action=action, place=Place.OBJECT, params={"device_id": device_id}, **more)
 
 
 def _entry(action: Action, kind: str = "plant", entry_id: str = "p1", **more: Any) -> Row:
@@ -374,6 +375,11 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("POST", "/api/v1/devices/{device_id}/acceptance"): _device(
         Action.FILL_ACCEPTANCE, body={"items": {"installed": {"ok": True}}}
     ),
+    ("GET", "/api/v1/devices/{device_id}/commands"): _device(Action.READ_CARE),
+    ("POST", "/api/v1/devices/{device_id}/commands"): _device(Action.COMMAND_DEVICE, body=FASTER),
+    ("GET", "/api/v1/commands/{command_id}"): Row(
+        action=Action.READ_CARE, place=Place.OBJECT, params={"command_id": "@command"}
+    ),
     ("GET", "/api/v1/calibrations/due"): Row(action=Action.READ_CARE, place=Place.LIST, query="?days=3000"),
     ("GET", "/api/v1/areas/{code}/summary"): Row(
         action=Action.READ_REGISTERS, place=Place.OBJECT, params={"code": AREA}
@@ -522,6 +528,18 @@ ROWS: Mapping[tuple[str, str], Row] = {
 
 # The same routes asked for something else: another verb, more in the answer, an emergency.
 MORE: Sequence[tuple[tuple[str, str], Row]] = (
+    (
+        ("POST", "/api/v1/devices/{device_id}/commands"),
+        _device(
+            Action.TURN_CAMERA,
+            device_id="cam-under",
+            body={"method": "preset_goto", "params": {"preset": 1}, "reason": "看积水"},
+        ),
+    ),
+    (
+        ("POST", "/api/v1/devices/{device_id}/commands"),
+        _device(Action.MOVE_ACTUATOR, body={"method": "siren.start", "reason": "疏散"}),
+    ),
     (
         ("POST", "/api/v1/grid/reports/{report_id}/{verb}"),
         Row(

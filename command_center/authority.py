@@ -78,6 +78,9 @@ class Action(StrEnum):
     FILL_ACCEPTANCE = "fill in an acceptance checklist"
     ACCEPT_FOR_VENDOR = "sign an acceptance for the vendor"
     ACCEPT_FOR_CITY = "sign an acceptance for the city"
+    COMMAND_DEVICE = "set a device's clock or reporting interval"
+    TURN_CAMERA = "turn a camera to a preset"
+    MOVE_ACTUATOR = "move a siren, a pump or a gate"
     READ_RATES = "read the vendors' rates"
 
     # Registers of areas, objects at risk, people and resources (command_center/registers)
@@ -180,6 +183,9 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.ACCEPT_FOR_VENDOR: frozenset({V}),
     Action.ACCEPT_FOR_CITY: frozenset({L, ADM, REG}),
     Action.READ_RATES: frozenset({O, L, A, ADM, REG, V}),
+    Action.COMMAND_DEVICE: frozenset({ADM, REG, V}),  # who cares for it; a vendor for its own firm's
+    Action.TURN_CAMERA: frozenset({O, L, ADM}),  # who looks through it
+    Action.MOVE_ACTUATOR: _DESK,  # who would have to answer for it; every request is refused so far
     # the journal's proof (command_center/audit.py)
     Action.AUDIT_HEAD: frozenset({Role.AUDITOR, ADM}),
     Action.AUDIT_VERIFY: frozenset({Role.AUDITOR}),

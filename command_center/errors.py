@@ -40,6 +40,14 @@ class Invalid(CommandError):
     """The request itself is wrong; the text names what was wrong and what was expected."""
 
 
+class Refused(CommandError):
+    """Something that is never done unless every condition holds; `reasons` name each one that does not."""
+
+    def __init__(self, what: str, reasons: list[str]) -> None:
+        super().__init__(f"{what}: " + "; ".join(reasons))
+        self.what, self.reasons = what, reasons
+
+
 class Unavailable(CommandError):
     """The database is not reachable: the caller may try again after `retry_after_s`."""
 

@@ -14,6 +14,7 @@ import structlog
 
 from command_center import alarms, closures, metrics
 from command_center import incident_book as book
+from command_center.device_commands import replies
 from command_center.errors import Unavailable
 from command_center.model import SYSTEM, Actor
 from command_center.ports import Emit, Reader, Store
@@ -33,6 +34,8 @@ RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0
 IDLE_SAVE_NS = 5_000_000_000  # observations and ticks change nothing here: their cursor needs no commit for each batch
 
+_EVENTS = (closures.CAMERA_EVENT.encode(), replies.REPLY.encode())
+
 
 class DomainFollower:
     """`reader` is a LogReader of its own. `run` until cancelled; `step` does one batch (tests, and the stepped clock)."""
@@ -41,12 +44,18 @@ class DomainFollower:
         self._reader, self._store, self._env, self._emit = reader, store, env, emit
         self._position: int | None = None
         self._at_end = False
+        self._followed_us = 0
         self._saved_ns = env.clock.machine_ns()
 
     @property
     def position(self) -> int:
         """Everything that acts up to this log position is in the database."""
         return self._position or 0
+
+    @property
+    def followed_us(self) -> int:
+        """Log time of the newest record that was taken over since the start; 0 before the first."""
+        return self._followed_us
 
     async def run(self) -> None:
         """Follow until cancelled. Raises what the log raises (trimmed, corrupt): then a person must look."""
@@ -82,6 +91,7 @@ class DomainFollower:
             self._reader.commit(CURSOR, records[taken - 1].position)
             self._saved_ns = now_ns
         self._position = records[taken - 1].position
+        self._followed_us = records[taken - 1].at_us
         self._at_end = taken == len(records) < BATCH_ROWS
         metrics.FOLLOWER_POSITION.set(self._position)
         return taken
@@ -117,7 +127,11 @@ class DomainFollower:
                 if transition.kind is transitions.Kind.LATE_EXCEEDANCE:
                     metrics.LATE_EXCEEDANCES.inc()
         elif record.kind is RecordKind.EVENT:
-            await closures.follow_event(work, as_event(record), record.position)
+            body = as_event(record)
+            if body.type == replies.REPLY:
+                await replies.follow_reply(work, body)
+            else:
+                await closures.follow_event(work, body, record.position)
         else:
             await self._control(work, record)
 
@@ -134,7 +148,8 @@ class DomainFollower:
 
 
 def _acts(record: Record) -> bool:
-    """Whether a record can change anything here. Of events only a camera's waterlogging does: the bytes tell cheaply."""
+    """Whether a record can change anything here. Of events only a camera's waterlogging and replies to commands do: the bytes
+    tell cheaply."""
     if record.kind is RecordKind.EVENT:
-        return closures.CAMERA_EVENT.encode() in record.body
+        return any(word in record.body for word in _EVENTS)
     return record.kind in (RecordKind.TRANSITION, RecordKind.CONTROL)

@@ -273,9 +273,12 @@ def draw_all() -> str:
         "# State machines of the command centre\n\n"
         "Drawn from `command_center/machines.py` by `python -m command_center.machines > docs/states.md`; a test compares.\n"
     )
-    from command_center.duty.machines import MACHINES as DUTY  # its tables are made of this module's Machine
+    # Their tables are made of this module's Machine.
+    from command_center.device_commands.model import DEVICE_COMMAND
+    from command_center.duty.machines import MACHINES as DUTY
 
     parts = [draw(INCIDENT), draw(TASK), draw(UNIT), draw(ALARM), draw(REQUEST), *(draw(m) for m in DUTY)]
+    parts.append(draw(DEVICE_COMMAND))
     return head + "\n" + "\n".join(parts)
 
 

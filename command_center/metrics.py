@@ -15,3 +15,12 @@ LATE_EXCEEDANCES = Counter("citybrain_command_late_exceedances_total", "Crossing
 LETTERS = Counter("citybrain_command_dead_letters_replayed_total", "Dead letters put in again, by outcome", ["outcome"])
 IMPORTED_ROWS = Counter("citybrain_command_imported_rows_total", "Rows of files of history that were judged")
 LOGINS_REFUSED = Counter("citybrain_command_logins_refused_total", "Refused logins", ["why"])
+DEVICE_COMMANDS = Counter(
+    "citybrain_device_commands_total", "Commands to devices that came into a state, by method", ["method", "state"]
+)
+DEVICE_COMMANDS_REFUSED = Counter("citybrain_device_commands_refused_total", "Commands that were not queued", ["why"])
+DEVICE_COMMANDS_REPEATED = Counter("citybrain_device_commands_repeated_total", "Commands sent again without an answer")
+DEVICE_COMMANDS_HELD = Gauge("citybrain_device_commands_held", "Devices whose commands wait because they are not heard")
+DEVICE_COMMAND_REPLIES = Counter(
+    "citybrain_device_command_replies_total", "Replies of devices: obeyed, duplicate, or why not", ["what"]
+)

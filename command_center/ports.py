@@ -14,6 +14,7 @@ from command_center.access.ports import AccessTx
 from command_center.access.scope import EVERYWHERE, Scope
 from command_center.device_access import DeviceAccessTx
 from command_center.device_care.ports import CareTx
+from command_center.device_commands.ports import DeviceCommandTx
 from command_center.duty.ports import DutyRows
 from command_center.grid.ports import GridTx
 from command_center.journal import JournalTx
@@ -61,7 +62,19 @@ AreaOf = Callable[["Tx", float, float], Awaitable[str]]
 """Transaction, lon, lat (WGS 84 degrees) -> administrative code of the smallest registered area, "" outside all of them."""
 
 
-class Tx(RegisterTx, AccessTx, DeviceAccessTx, JournalTx, ImportTx, DutyRows, CareTx, GridTx, OutboxTx, Protocol):
+class Tx(
+    RegisterTx,
+    AccessTx,
+    DeviceAccessTx,
+    JournalTx,
+    ImportTx,
+    DutyRows,
+    CareTx,
+    DeviceCommandTx,
+    GridTx,
+    OutboxTx,
+    Protocol,
+):
     """One transaction. Rows come back as they are in it; an update with a stale `rev` or state changes nothing and says so."""
 
     # the log and retries

@@ -8,7 +8,9 @@ presets. Everything that moves something
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -22,6 +24,7 @@ PRESET_MAX = 255  # GB/T 28181 A.3: the preset number is one byte, and 0 is rese
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 HARMLESS = ("clock_set", "interval_set", "preset_goto")
 ACTUATORS = ("siren", "pump", "gate")
+_PARAMS = {"clock_set": "", "interval_set": "interval_s", "preset_goto": "preset"}  # what a person says of each
 NEVER = ("valve",)  # of a plant: the first call is to its control room, which decides
 
 
@@ -75,6 +78,36 @@ def goto_preset(command_id: str, preset: int, *, now_us: int) -> DownCommand:
     if isinstance(preset, bool) or not isinstance(preset, int) or not 1 <= preset <= PRESET_MAX:
         raise CommandRefused("preset_goto", [f"preset {preset!r}: expected a whole number from 1 to {PRESET_MAX}"])
     return _command(command_id, "preset_goto", {"preset": preset}, now_us + HARMLESS_LIFETIME_US)
+
+
+def harmless(command_id: str, method: str, params: Mapping[str, Any], *, now_us: int) -> DownCommand:
+    """One of the harmless commands by its name, from parameters as a person gave them. Raises CommandRefused naming every
+    parameter that is missing, wrong or of another method."""
+    wanted = _PARAMS.get(method)
+    if wanted is None:
+        raise CommandRefused(method, [f"unknown method: expected one of {', '.join(HARMLESS)}"])
+    wrong = [f"{name}: {method} has no such parameter" for name in params if name != wanted]
+    if wanted and wanted not in params:
+        wrong.append(f"{wanted}: {method} needs it")
+    value = params.get(wanted)
+    if not wrong and method == "interval_set" and (isinstance(value, bool) or not isinstance(value, int | float)):
+        wrong.append(f"interval_s {value!r}: expected a number of seconds")
+    if wrong:
+        raise CommandRefused(method, wrong)
+    match method:
+        case "interval_set":
+            return set_interval(command_id, params["interval_s"], now_us=now_us)
+        case "preset_goto":
+            return goto_preset(command_id, params["preset"], now_us=now_us)
+        case _:
+            return set_clock(command_id, now_us=now_us)
+
+
+def as_sent(command: DownCommand, now_us: int) -> DownCommand:
+    """The command as it goes out now: a clock-set says the time of this sending, not of the one before nor of the request."""
+    if command.method != "clock_set":
+        return command
+    return msgspec.structs.replace(command, params={"ts": now_us // 1000})
 
 
 def move_actuator(

@@ -20,10 +20,10 @@ import msgspec
 import structlog
 
 from devices import topics
-from devices.commands import INTERVAL_MAX_S, INTERVAL_MIN_S
+from devices.commands import INTERVAL_MAX_S, INTERVAL_MIN_S, PRESET_MAX
 from devices.topics import Channel
 from simulators.ledger import Entry, Ledger
-from simulators.obedience import Obedience
+from simulators.obedience import Act, Obedience
 from simulators.scenario import FaultDoc, epoch_us
 from simulators.sensors import Instrument
 from simulators.simclock import SimClock
@@ -118,10 +118,14 @@ class SimDevice:
     _seq: int = 0
     _messages: int = 0
     _clock_set_us: int | None = None
+    preset: int = 1  # where a camera looks
     obedience: Obedience = field(init=False)
 
     def __post_init__(self) -> None:
-        self.obedience = Obedience({"clock_set": self._set_clock, "interval_set": self._set_interval})
+        acts: dict[str, Act] = {"clock_set": self._set_clock, "interval_set": self._set_interval}
+        if self.instrument.device.kind == "camera":
+            acts["preset_goto"] = self._goto_preset
+        self.obedience = Obedience(acts)
 
     @property
     def device_id(self) -> str:
@@ -230,6 +234,12 @@ class SimDevice:
         self.instrument.set_interval(float(interval_s))
         if self._next_us:
             self._next_us = self.instrument.next_sample_us(self.clock.city_us())
+
+    def _goto_preset(self, params: Mapping[str, Any]) -> None:
+        preset = params.get("preset")
+        if not isinstance(preset, int) or not 1 <= preset <= PRESET_MAX:
+            raise ValueError(f"preset {preset!r}: expected 1 to {PRESET_MAX}")
+        self.preset = preset
 
     # -- up
 

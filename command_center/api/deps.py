@@ -19,6 +19,7 @@ from command_center.audit import AuditService
 from command_center.device_access import DeviceAccess
 from command_center.device_care.rates import Rates
 from command_center.device_care.service import DeviceCare
+from command_center.device_commands.service import DeviceCommands
 from command_center.duty.service import DutyService
 from command_center.facade import CommandFacade
 from command_center.grid.service import GridService
@@ -170,6 +171,7 @@ class ApiDeps:
     letters: LetterService | None = None
     history_import: HistoryImport | None = None
     uploads: Path | None = None  # where a large file lies while it is worked through; None: the system's place for such
+    device_commands: DeviceCommands | None = None
     rates: Rates | None = None
     quality: QualityService | None = None
     zones: ZoneService | None = None

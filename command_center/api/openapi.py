@@ -19,6 +19,7 @@ from command_center.audit import Finding
 from command_center.device_access import AccessState, IssuedCertificate
 from command_center.device_care.model import AcceptanceView, Calibration, Care, Maintenance, Proposal, Ticket
 from command_center.device_care.rates import RatesAnswer
+from command_center.device_commands.model import DeviceCommand
 from command_center.duty.model import Chain, Colleague, Handover, Instruction, LogEntry, Post, Shift
 from command_center.grid.model import DueVisit, EventKind, Report, Visit
 from command_center.letters import Replayed
@@ -108,6 +109,9 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("get", "/api/v1/devices/{device_id}/children"): (shapes.DeviceView, PAGE),
     ("put", "/api/v1/devices/{device_id}/thresholds"): (shapes.ThresholdProposal, ONE),
     ("get", "/api/v1/devices/{device_id}/check"): (shapes.DeviceCheck, ONE),
+    ("get", "/api/v1/devices/{device_id}/commands"): (DeviceCommand, PAGE),
+    ("post", "/api/v1/devices/{device_id}/commands"): (DeviceCommand, ONE),
+    ("get", "/api/v1/commands/{command_id}"): (DeviceCommand, ONE),
     ("get", "/api/v1/devices/{device_id}/credentials"): (AccessState, ONE),
     ("post", "/api/v1/devices/{device_id}/credentials"): (shapes.Credential, ONE),
     ("delete", "/api/v1/devices/{device_id}/credentials"): (AccessState, ONE),

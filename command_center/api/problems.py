@@ -98,6 +98,9 @@ def _command(_: Request, error: Exception) -> Response:
             return problem_response(409, "illegal-transition", str(error))
         case errors.Conflict():
             return problem_response(409, "conflict", str(error))
+        case errors.Refused():
+            unmet = [{"field": error.what, "expected": reason} for reason in error.reasons]
+            return problem_response(409, "refused", str(error), errors_=unmet)
         case WrongValues():
             rows = [{"field": p.key, "expected": p.en, "zh": p.zh, "en": p.en, "got": p.value} for p in error.problems]
             return problem_response(422, "invalid", str(error), errors_=rows)

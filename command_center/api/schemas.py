@@ -228,6 +228,14 @@ class TicketMove(Body):
     assignee: Annotated[str, Field(max_length=120)] = ""
 
 
+class DeviceCommandBody(Body):
+    """`method`: clock_set, interval_set or preset_goto; anything else is refused with the reasons."""
+
+    method: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}(\.[a-z][a-z0-9_]{0,31})?$")]
+    params: Annotated[dict[str, int | float | bool | Annotated[str, Field(max_length=64)]], Field(max_length=8)] = {}
+    reason: Needed
+
+
 class AcceptanceItem(Body):
     ok: bool
     value: Annotated[str, Field(max_length=500)] = ""

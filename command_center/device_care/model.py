@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from command_center.device_commands.model import DeviceCommand
 from command_center.machines import Machine
 
 
@@ -206,6 +207,7 @@ class Care(msgspec.Struct, frozen=True, kw_only=True):
     tickets: list[Ticket]  # newest first
     acceptance: AcceptanceView
     maintenance: Maintenance | None
+    commands: list[DeviceCommand] = []  # that have not ended yet, newest first
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):

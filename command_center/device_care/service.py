@@ -30,6 +30,7 @@ from command_center.device_care.model import (
     TicketStep,
     TicketVerb,
 )
+from command_center.device_commands.model import OPEN
 from command_center.device_rights import device_for, of_own_firm, sees
 from command_center.errors import Conflict, IllegalTransition, Invalid, NotFound
 from command_center.model import Actor, Role
@@ -91,6 +92,7 @@ class DeviceCare:
                 tickets=await tx.tickets(device_id=device_id),
                 acceptance=await self._view(tx, device),
                 maintenance=maintenance_of(device, self._env.clock.city_us()),
+                commands=await tx.device_commands(device_id, states=OPEN),
             )
 
     async def due(self, actor: Actor, days: float) -> list[Calibration]:

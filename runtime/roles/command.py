@@ -20,6 +20,8 @@ from command_center.audit import AuditService
 from command_center.deadlines import OnDuty
 from command_center.device_access import DeviceAccess
 from command_center.device_care.service import DeviceCare
+from command_center.device_commands.sending import CommandSender
+from command_center.device_commands.service import DeviceCommands
 from command_center.device_register import RegisterService
 from command_center.device_target import DeviceTarget
 from command_center.duty.service import DutyService
@@ -52,6 +54,7 @@ from runtime.canary import PROPERTY, Canary, Stage
 from runtime.centre import build_env
 from runtime.context import RoleContext
 from runtime.credentials import CANARY_ID, BrokerCredentials
+from runtime.device_line import DeviceLine
 from runtime.health import Health
 from runtime.history import build as build_history
 from runtime.importing import Importing
@@ -115,6 +118,9 @@ class _Rooms:
     care: DeviceCare
     letters: LetterService
     history_import: HistoryImport
+    commands: DeviceCommands
+    line: DeviceLine
+    command_sender: CommandSender
     quality: QualityService
     zones: ZoneService
     grid: GridService
@@ -195,6 +201,8 @@ def _build(
     access = build_access(settings, context.secrets, clock, store, env, picture.on_change, registers)
     care = DeviceCare(store, env, picture.on_change, registers, load_models(), picture.status_of)
     reader = PipelineReader(settings.tenant, settings.log_dir, clock, lambda: registry.revision)
+    commands = DeviceCommands(store, env, picture.on_change, picture.status_of, lambda: follower.followed_us)
+    line = DeviceLine(Broker(settings).access(context.secrets, service="command"))
     device_access = DeviceAccess(store, registry, credentials, clock)
     entries = EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer, areas=areas)
     devices = DeviceTarget(registers, device_access, registry)
@@ -229,6 +237,9 @@ def _build(
         care=care,
         letters=LetterService(LetterStore(database), reader, appender, store, env, picture.on_change),
         history_import=build_history(context, LetterStore(database), appender, store, env, picture.on_change),
+        commands=commands,
+        line=line,
+        command_sender=CommandSender(store, env, picture.on_change, line, settings.tenant, picture.status_of),
         quality=QualityService(store, env, entries, QualityFacts(database), picture.status_of),
         grid=GridService(store, env, picture.on_change, entries.engine.kinds),
         zones=ZoneService(entries, lambda lon, lat: nearest_wind(registry, picture.latest_of, clock, lon, lat)),
@@ -272,6 +283,8 @@ async def _serve(rooms: _Rooms) -> None:
         group.create_task(_fly(rooms, registered), name="canary")
         group.create_task(rooms.anchors.run(), name="anchors")
         group.create_task(rooms.sender.run(), name="outbox")
+        group.create_task(rooms.line.run(), name="device-line")
+        group.create_task(rooms.command_sender.run(), name="device-commands")
         group.create_task(rooms.health.run(lambda: rooms.picture), name="health")
         serving = [
             group.create_task(plain.serve(), name="http"),
@@ -288,7 +301,7 @@ async def _serve(rooms: _Rooms) -> None:
 
 
 def _timers(rooms: _Rooms) -> TimerService:
-    handlers = rooms.access.approvals.handlers
+    handlers = {**rooms.access.approvals.handlers, **rooms.commands.handlers}
     return TimerService(rooms.store, rooms.centre.env, rooms.picture.on_change, handlers)
 
 
@@ -369,6 +382,7 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         letters=rooms.letters,
         history_import=rooms.history_import,
         uploads=settings.run_dir,
+        device_commands=rooms.commands,
         rates=RateStore(rooms.database),
         quality=rooms.quality,
         zones=rooms.zones,

@@ -12,6 +12,7 @@ from command_center.ports import Tx
 from storage.command.access import AccessRows
 from storage.command.device_access import DeviceAccessRows
 from storage.command.device_care import DeviceCareRows
+from storage.command.device_commands import DeviceCommandRows
 from storage.command.duty import HandoverRows, InstructionRows, ShiftRows
 from storage.command.grid import GridRows
 from storage.command.imports import ImportRows
@@ -43,6 +44,7 @@ class PostgresTx(
     HandoverRows,
     InstructionRows,
     DeviceCareRows,
+    DeviceCommandRows,
     GridRows,
     OutboxRows,
     AccessRows,

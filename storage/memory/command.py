@@ -18,6 +18,7 @@ import msgspec
 
 from command_center.access.records import ApiKey, Approval, IncidentRole, SecondFactor, SecurityKey
 from command_center.access.scope import EVERYWHERE, Scope
+from command_center.device_commands.model import DeviceCommand
 from command_center.errors import Unavailable
 from command_center.machines import INCIDENT_OPEN
 from command_center.model import (
@@ -39,6 +40,7 @@ from rules.transitions import Condition, Transition
 from storage.memory.access import AccessRows
 from storage.memory.device_access import AccessMemory, DeviceAccessMemory
 from storage.memory.device_care import CareMemory, DeviceCareMemory
+from storage.memory.device_commands import DeviceCommandPart
 from storage.memory.duty import DutyMemory, DutyState
 from storage.memory.grid import GridMemory, GridState
 from storage.memory.imports import ImportMemory
@@ -77,6 +79,7 @@ class _State:
     imports: dict[str, ImportJob] = field(default_factory=dict)
     duty: DutyState = field(default_factory=DutyState)
     care: CareMemory = field(default_factory=CareMemory)
+    device_commands: dict[str, DeviceCommand] = field(default_factory=dict)
     grid: GridState = field(default_factory=GridState)
     outbox: dict[str, Message] = field(default_factory=dict)
     incident_roles: dict[str, IncidentRole] = field(default_factory=dict)
@@ -124,6 +127,7 @@ class _MemoryTx(
     ImportMemory,
     DutyMemory,
     DeviceCareMemory,
+    DeviceCommandPart,
     GridMemory,
     OutboxPart,
     AccessRows,

@@ -59,6 +59,10 @@ MAY = {
     Action.ACCEPT_FOR_VENDOR: {"vendor1"},
     Action.ACCEPT_FOR_CITY: {"leader1", "admin"},
     Action.READ_RATES: {"duty1", "leader1", "analyst1", "admin", "vendor1"},
+    # and are commanded.
+    Action.COMMAND_DEVICE: {"admin", "vendor1"},
+    Action.TURN_CAMERA: {"duty1", "leader1", "admin"},
+    Action.MOVE_ACTUATOR: {"duty1", "leader1"},
 }
 
 

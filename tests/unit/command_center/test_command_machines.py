@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from command_center.device_commands.model import DEVICE_COMMAND
 from command_center.duty.machines import MACHINES as DUTY
 from command_center.errors import IllegalTransition
 from command_center.machines import (
@@ -27,7 +28,7 @@ from command_center.machines import (
 )
 from command_center.model import IncidentState, TaskState, UnitStatus
 
-MACHINES: list[Machine[Any]] = [INCIDENT, TASK, UNIT, ALARM, REQUEST, *DUTY]
+MACHINES: list[Machine[Any]] = [INCIDENT, TASK, UNIT, ALARM, REQUEST, *DUTY, DEVICE_COMMAND]
 machine_names = pytest.mark.parametrize("machine", MACHINES, ids=lambda m: m.name)
 
 

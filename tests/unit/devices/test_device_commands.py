@@ -16,7 +16,9 @@ from devices.commands import (
     ActuatorCircumstances,
     CommandRefused,
     actuator_refusals,
+    as_sent,
     goto_preset,
+    harmless,
     move_actuator,
     set_clock,
     set_interval,
@@ -35,6 +37,31 @@ def test_harmless_commands_have_the_published_shape() -> None:
             set_interval("c", wrong, now_us=0)
     with pytest.raises(CommandRefused, match="command id"):
         set_clock("a b", now_us=0)
+
+
+def test_a_harmless_command_is_built_by_its_name() -> None:
+    for method, params, sent in (
+        ("clock_set", {}, {"ts": 5_000}),
+        ("interval_set", {"interval_s": 30}, {"interval_s": 30.0}),
+        ("preset_goto", {"preset": 3}, {"preset": 3}),
+    ):
+        command = harmless("c1", method, params, now_us=5_000_000)
+        assert (command.method, command.params) == (method, sent)
+    for method, params, why in (
+        ("siren.start", {}, "unknown method"),
+        ("interval_set", {}, "interval_s: interval_set needs it"),
+        ("interval_set", {"interval_s": True}, "expected a number"),
+        ("preset_goto", {"preset": 1, "speed": 2}, "speed: preset_goto has no such parameter"),
+        ("clock_set", {"ts": 1}, "ts: clock_set has no such parameter"),
+    ):
+        with pytest.raises(CommandRefused, match=why):
+            harmless("c1", method, params, now_us=0)
+
+
+def test_a_clock_set_says_the_time_of_its_sending_and_nothing_else_changes_on_the_way() -> None:
+    clock, interval = set_clock("c1", now_us=0), set_interval("c2", 30, now_us=0)
+    assert as_sent(clock, 7_000_900) == msgspec.structs.replace(clock, params={"ts": 7_000})
+    assert as_sent(interval, 7_000_900) is interval
 
 
 def test_a_camera_turns_to_a_preset_that_can_exist() -> None:
