@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 CLIENT_ID = "citybrain-command"
 KEEPALIVE_S = 30
-CONNECT_S = 10.0
+CONNECT_S = 5.0  # in a thread, which a stop of the process waits for
 PUBACK_S = 5.0
 BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)  # a broker that was killed is back within seconds
 NOBODY_LISTENS = 0x10  # MQTT 5, 3.4.2.1: "No matching subscribers"

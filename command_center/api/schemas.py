@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    model_validator,
+)
 
 from command_center.access.approvals import EMERGENCY_MAX_H
 from command_center.access.keys import MAX_DAYS
@@ -228,11 +237,15 @@ class TicketMove(Body):
     assignee: Annotated[str, Field(max_length=120)] = ""
 
 
+# As it was said: "30" is no number, and true is not 1.
+Parameter = StrictBool | StrictInt | StrictFloat | Annotated[str, Field(strict=True, max_length=64)]
+
+
 class DeviceCommandBody(Body):
     """`method`: clock_set, interval_set or preset_goto; anything else is refused with the reasons."""
 
     method: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}(\.[a-z][a-z0-9_]{0,31})?$")]
-    params: Annotated[dict[str, int | float | bool | Annotated[str, Field(max_length=64)]], Field(max_length=8)] = {}
+    params: Annotated[dict[str, Parameter], Field(max_length=8)] = {}
     reason: Needed
 
 

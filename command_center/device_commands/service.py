@@ -31,7 +31,7 @@ from devices.commands import (
     actuator_refusals,
     harmless,
 )
-from devices.registry import Device
+from devices.registry import Device, Registry
 
 OPEN_MAX = 16  # of one device: more than this is a program that has gone wrong
 ID_PREFIX = "DC-"
@@ -73,7 +73,7 @@ class DeviceCommands:
             raise Invalid("reason: why the device is commanded")
         if moves:
             raise await self._refused(actor, device, actuator, method, reason)
-        draft = _draft(device, method, params, self._env.clock.city_us())
+        draft = _draft(self._env.registry, device, method, params, self._env.clock.city_us())
         async with working(self._store, self._env, self._emit, actor) as work:
             waiting = await work.tx.device_commands(device_id, states=OPEN, limit=OPEN_MAX)
             if len(waiting) >= OPEN_MAX:
@@ -135,7 +135,7 @@ class DeviceCommands:
 _ACTIONS = {"preset_goto": Action.TURN_CAMERA}
 
 
-def _draft(device: Device, method: str, params: Mapping[str, Any], now_us: int) -> DownCommand:
+def _draft(registry: Registry, device: Device, method: str, params: Mapping[str, Any], now_us: int) -> DownCommand:
     """What would be sent, under no id yet. Raises Invalid naming why this device cannot be told that."""
     try:
         draft = harmless("draft", method, params, now_us=now_us)
@@ -147,7 +147,20 @@ def _draft(device: Device, method: str, params: Mapping[str, Any], now_us: int) 
         raise Invalid(f"{device.device_id} has no topic of its own: it speaks through the gateway {device.gateway}")
     if method == "preset_goto" and device.kind != CAMERA:
         raise Invalid(f"preset_goto: {device.device_id} is a {device.kind}, not a camera")
+    if method == "interval_set":
+        _must_not_watch_less(registry, device, float(draft.params["interval_s"]))
     return draft
+
+
+def _must_not_watch_less(registry: Registry, device: Device, interval_s: float) -> None:
+    """Raises Invalid for an interval longer than the registered one: between two reports nobody sees what rises. Who wants that
+    changes the register, where it is decided and seen."""
+    streams = registry.datastreams_of(device.device_id)
+    registered_s = device.interval_s or max((s.interval_s for s in streams), default=interval_s)
+    if interval_s > registered_s:
+        raise Invalid(
+            f"interval_s {interval_s:g}: the register expects a report every {registered_s:g} s; change it there first"
+        )
 
 
 async def _made(

@@ -311,6 +311,7 @@ def test_what_cannot_be_done_is_refused_by_name(run: Run) -> None:
             ("wl-1", "interval_set", {"interval_s": 0}, "expected 1 to 86400"),
             ("wl-1", "interval_set", {"interval_s": "30"}, "expected a number"),
             ("wl-1", "interval_set", {"interval_s": True}, "expected a number"),
+            ("wl-1", "interval_set", {"interval_s": 3600}, "the register expects a report every 60 s"),
             ("wl-1", "clock_set", {"ts": 1}, "ts: clock_set has no such parameter"),
             ("wl-1", "preset_goto", {"preset": 1}, "not a camera"),
             ("cam-1", "preset_goto", {"preset": 1.5}, "whole number"),
