@@ -175,6 +175,8 @@ class StoreService:
             return
         record = records[0]
         log.error("record_rejected", position=record.position, kind=record.kind.name, error=str(error))
+        if self._summary is not None:
+            await self._save_summary()  # what is gathered again after a restart must not hold this record
         effects = Effects()
         effects.add("insert_dead_letter", _rejected(record, error))
         await self._commit(records, effects)

@@ -11,7 +11,7 @@ from citybrain_testing.storing import SECOND_US, T0_US, MemoryLog, StillClock, o
 from storage.database import Database
 from storage.times import to_time
 from storage.writer import StoreService
-from stream.records import TICK, Source
+from stream.records import TICK, NewRecord, RecordKind, Source
 
 YEAR_S = 366 * 86_400.0
 SERIES, RECORDS = 12, 60
@@ -122,6 +122,26 @@ def test_a_database_of_a_release_without_the_second_cursor_has_everything(in_dat
         store = service(database, log)
         await store.drain(log.head())
         assert await tables(database) == before
+
+    in_database(work)
+
+
+def test_a_record_that_is_refused_is_not_gathered_again(in_database: Any) -> None:
+    async def work(database: Database) -> None:
+        log = MemoryLog()
+        for number in range(3):
+            log.append(obs([{"datastream": 1, "phenomenon_us": T0_US + number * SECOND_US, "result": float(number)}]))
+            if number == 1:
+                log.append(NewRecord(kind=RecordKind.OBS, body=b"not Arrow"))
+        first = service(database, log, max_records=1, summary_every_s=1e9, summary_small=0)
+        await first._resume()
+        while first.position < log.head():
+            await first.step()
+        assert first._summary is not None, "it ends with something in memory"
+        again = service(database, log)
+        await again.drain(log.head())
+        found = await tables(database)
+        assert (found["datastream_stat"][0]["received"], found["latest"][0]["result"]) == (3, 2.0)
 
     in_database(work)
 
