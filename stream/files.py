@@ -119,12 +119,16 @@ def _snapshots(directory: Path, name: str) -> list[Path]:
 
 def _replace(path: Path, data: bytes, *, durable: bool) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # half of it on a full disk would keep the disk full
+        raise
     if durable:
         sync_directory(path.parent)
 

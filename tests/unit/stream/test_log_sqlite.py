@@ -228,3 +228,17 @@ def test_however_it_is_cut_a_reader_gets_every_record_once(
             seen += [record.position for record in more]
         assert seen == list(range(1, writer.head + 1))
     writer.close()
+
+
+def test_a_snapshot_that_does_not_fit_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with LogReader(tmp_path) as reader:
+        reader.put_snapshot("rules", 1, b"state")
+
+        def full(_: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            reader.put_snapshot("rules", 2, b"more")
+        assert [path.name for path in (tmp_path / "snapshots").iterdir()] == [f"rules.{1:020d}"]
+        assert reader.get_snapshot("rules") == (1, b"state")
