@@ -10,11 +10,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import structlog
+
 from stream import files, sqlite_file
 from stream.errors import LogTrimmed
 from stream.files import LogFile
 from stream.head import HeadReader
 from stream.records import Record, RecordKind
+
+log = structlog.get_logger()
 
 ALL = -1  # SQLite: no limit
 POLL_S = 0.005  # p50 3 ms behind the writer
@@ -105,8 +109,12 @@ class LogReader:
         return True
 
     def commit(self, cursor: str, position: int) -> None:
-        """`cursor` needs nothing up to and including `position` any more: trimming may pass it."""
-        files.commit_cursor(self.directory, cursor, position)
+        """`cursor` needs nothing up to and including `position` any more: trimming may pass it. On a full disk it stays where it was,
+        which only keeps more: whoever reads must not end for that."""
+        try:
+            files.commit_cursor(self.directory, cursor, position)
+        except OSError as error:
+            log.warning("log_cursor_not_written", cursor=cursor, position=position, why=str(error))
 
     def committed(self, cursor: str) -> int:
         return files.read_cursor(self.directory, cursor)

@@ -242,3 +242,15 @@ def test_a_snapshot_that_does_not_fit_leaves_nothing_behind(tmp_path: Path, monk
             reader.put_snapshot("rules", 2, b"more")
         assert [path.name for path in (tmp_path / "snapshots").iterdir()] == [f"rules.{1:020d}"]
         assert reader.get_snapshot("rules") == (1, b"state")
+
+
+def test_a_cursor_that_does_not_fit_stays_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with LogReader(tmp_path) as reader:
+        reader.commit("store", 5)
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(files, "_replace", full)
+        reader.commit("store", 9)
+        assert reader.committed("store") == 5
