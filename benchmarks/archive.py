@@ -17,6 +17,7 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def main() -> None:
         pair = archive_file(source, last, folder / "archive")
         write_s, write_cpu = time.monotonic() - began, time.process_time() - cpu
         began, cpu, found = time.monotonic(), time.process_time(), 0
-        with Archive(folder / "archive") as archive:
+        with closing(Archive(folder / "archive")) as archive:
             after = 0
             while records := archive.read(after, 500):
                 found += sum(len(as_batch(record)) for record in records if record.kind is RecordKind.OBS)

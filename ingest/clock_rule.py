@@ -16,8 +16,9 @@ waited, and the device's next reconnect is told by its retained state.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -51,6 +52,29 @@ class ClockLimits:
             live_window_us=int(live_window_s * 1e6),
             late_allowed_us=int(late_allowed_s * 1e6),
         )
+
+
+class Allowances(Protocol):
+    """What a device model says of its devices' clocks."""
+
+    @property
+    def clock_tolerance_s(self) -> float: ...
+    @property
+    def live_window_s(self) -> float: ...
+    @property
+    def late_allowed_s(self) -> float: ...
+
+
+def limits_of(models: Mapping[str, Allowances], *, slack_s: float = 0.0) -> dict[str, ClockLimits]:
+    """By model id. `slack_s` widens every tolerance: on a fast city clock a message's way to us takes minutes."""
+    return {
+        model_id: ClockLimits.of_seconds(
+            tolerance_s=model.clock_tolerance_s + slack_s,
+            live_window_s=model.live_window_s,
+            late_allowed_s=model.late_allowed_s,
+        )
+        for model_id, model in models.items()
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from devices.models import DeviceModel
 from devices.observation_rows import FileRow, RefusedRow
 from devices.registry import Registry
 from ingest import values
-from ingest.clock_rule import ClockLimits
+from ingest.clock_rule import ClockLimits, limits_of
 from ingest.pipeline import DEFAULT_LIMITS
 from ingest.quality import QualityControl
 from ingest.routes import Route, Routes
@@ -29,8 +29,6 @@ SOURCE_MAX = 2**16 - 1
 # What a row's own source says of how it reached the system that recorded it; of ours it says that it was imported.
 _WAYS = int(Source.LIVE | Source.BACKFILL) | RETOLD
 _IMPORTED = int(Source.BACKFILL | Source.IMPORT)
-_WORTH = np.zeros(10, np.uint8)  # by QARTOD code, how little a value is worth
-_WORTH[[1, 2, 3, 4, 9]] = range(5)
 
 
 class _Refused(Exception):
@@ -53,14 +51,7 @@ class HistoryRows:
         self._registry, self._routes = registry, Routes(registry, models)
         self._control = QualityControl(registry, models)
         self._retention_us, self._slack_us = retention_us, int(delivery_slack_s * 1e6)
-        self._limits = {
-            model_id: ClockLimits.of_seconds(
-                tolerance_s=model.clock_tolerance_s,
-                live_window_s=model.live_window_s,
-                late_allowed_s=model.late_allowed_s,
-            )
-            for model_id, model in models.items()
-        }
+        self._limits = limits_of(models)
 
     def judge(self, rows: Sequence[FileRow], now_us: int) -> tuple[ObsBatch | None, list[RefusedRow]]:
         """The good rows, in their order, and why the others are refused. `now_us`: city time."""
@@ -79,8 +70,7 @@ class HistoryRows:
         )
         flags, found, _ = self._control.control(stream, at_us, source, np.array(columns["result"], np.float64))
         if found.any():
-            quality = np.array(columns["quality"], np.uint8)
-            columns["quality"] = np.where(_WORTH[flags] > _WORTH[quality], flags, quality)
+            columns["quality"] = values.worst(np.array(columns["quality"], np.uint8), flags)
             columns["source"] = (source | found).astype(np.uint16)
         return ObsBatch.from_columns(columns), refused
 

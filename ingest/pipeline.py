@@ -37,6 +37,7 @@ from ingest.clock_rule import (
     Stamp,
     Verdict,
     judge,
+    limits_of,
     live,
 )
 from ingest.dedupe import DupTail, PacketKey, packet_key
@@ -60,13 +61,8 @@ QUALITY_TESTS = (
     Source.NEIGHBOUR,
 )
 PLAIN_FLAGS = (Source.OVER_RANGE, Source.UNDER_RANGE, Source.LATE)
-_WORTH = np.zeros(10, np.uint8)  # by QARTOD code, how little a value is worth; see values.check
-_WORTH[[1, 2, 3, 4, 9]] = range(5)
 GOOD, LIVE = Quality.GOOD.value, int(Source.LIVE)
-SPIKES_BURST, SPIKES_PER_S = (
-    10.0,
-    0.1,
-)  # notes of one device: an instrument that jumps at each sample says so often enough
+SPIKES_BURST, SPIKES_PER_S = 10.0, 0.1  # notes of one device: it may jump at each sample
 TOPICS_MAX = 200_000  # that are remembered as parsed; strangers could invent more
 DEFAULT_LIMITS = ClockLimits.of_seconds(tolerance_s=300, live_window_s=900, late_allowed_s=300)  # contract.md section 2
 
@@ -123,17 +119,10 @@ class Pipeline:
         quota: Quota | None = None,
         delivery_slack_s: float = 0.0,
     ) -> None:
-        """`delivery_slack_s` widens every model's clock tolerance: on a fast city clock a message's way to us takes minutes."""
+        """`delivery_slack_s` widens every model's clock tolerance (`clock_rule.limits_of`)."""
         self.registry = registry
         self._tenant, self._models = tenant, models
-        self._limits = {
-            model_id: ClockLimits.of_seconds(
-                tolerance_s=model.clock_tolerance_s + delivery_slack_s,
-                live_window_s=model.live_window_s,
-                late_allowed_s=model.late_allowed_s,
-            )
-            for model_id, model in models.items()
-        }
+        self._limits = limits_of(models, slack_s=delivery_slack_s)
         self._tail = tail or DupTail()
         self._quota = quota or Quota()
         self._clock_sets = ClockSetLimit()
@@ -216,8 +205,7 @@ class Pipeline:
             found[:plain] |= outside
             flags[:plain][(outside != 0) & (flags[:plain] == GOOD)] = Quality.SUSPECT
         if found.any():
-            quality = columns["quality"].to_numpy()
-            columns["quality"] = pa.array(np.where(_WORTH[flags] > _WORTH[quality], flags, quality), pa.uint8())
+            columns["quality"] = pa.array(values.worst(columns["quality"].to_numpy(), flags), pa.uint8())
             columns["source"] = pa.array(source | found, pa.uint16())
         for spike in spikes:
             self._note_spike(spike, batch)

@@ -239,10 +239,7 @@ class IngestService:
             began_ns = self._clock.machine_ns()
             if self._writer.head > head:
                 head, blob = self._writer.head, self._pipeline.quality.dump()
-                try:
-                    await asyncio.to_thread(self._writer.put_snapshot, QUALITY, head, blob)
-                except OSError as error:  # a full disk: the log says so itself, and nothing may stop for this
-                    log.warning("quality_snapshot_not_written", why=str(error))
+                await asyncio.to_thread(self._writer.put_snapshot, QUALITY, head, blob)
             took_s = (self._clock.machine_ns() - began_ns) / 1e9
             await asyncio.sleep(max(KEEP_QUALITY_EVERY_S, KEEP_REGISTRY_SHARE * took_s))
 

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from devices.codecs.samples import shown
 from devices.models import DeviceModel
 from devices.properties import ObservedProperty
@@ -14,6 +17,8 @@ from stream.records import Quality, Source
 
 TEXT_MAX = 1024  # characters of a text value
 _WORSE = {1: 0, 2: 1, 3: 2, 4: 3, 9: 4}  # QARTOD codes in the order of how little they are worth
+_WORTH = np.zeros(10, np.uint8)
+_WORTH[list(_WORSE)] = list(_WORSE.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,11 @@ def worse(ours: int, device_code: int | None) -> int:
     if device_code is None:
         return ours
     return max(ours, int(device_code), key=_WORSE.__getitem__)
+
+
+def worst(ours: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """`worse` for columns of QARTOD codes, (n,) each; ours where they are worth the same."""
+    return np.where(_WORTH[others] > _WORTH[ours], others, ours)
 
 
 def _number(key: str, value: Any, stream: Datastream) -> float:

@@ -37,7 +37,7 @@ class Reader(Protocol):
     def read(self, after: int, max_rows: int) -> list[Record]: ...
     async def wait_async(self, after: int, timeout_s: float) -> bool: ...
     def commit(self, cursor: str, position: int) -> None: ...
-    def put_snapshot(self, name: str, position: int, blob: bytes) -> None: ...
+    def put_snapshot(self, name: str, position: int, blob: bytes) -> bool: ...
     def get_snapshot(self, name: str) -> tuple[int, bytes] | None: ...
 
 
@@ -213,7 +213,9 @@ class RulesService:
         await asyncio.to_thread(self._put, position, blob)
 
     def _put(self, position: int, blob: bytes) -> None:
-        self._reader.put_snapshot(SNAPSHOT, position, blob)
+        self._saved_ns, self._since_saved = self._clock.machine_ns(), 0
+        if not self._reader.put_snapshot(SNAPSHOT, position, blob):
+            return  # the one before stands, and with it what the log has kept since
         self._reader.commit(SNAPSHOT, position)
-        self._saved, self._saved_ns, self._since_saved = position, self._clock.machine_ns(), 0
+        self._saved = position
         metrics.SNAPSHOTS.inc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -79,7 +80,7 @@ def _show(pairs: list[ArchiveFile], gaps: list[tuple[int, int]], checked: int | 
 def _read_through(pair: ArchiveFile) -> int:
     """The number of records. Raises LogError where one is missing or cannot be read."""
     after = pair.first - 1
-    with Archive(pair.folder) as reader:
+    with closing(Archive(pair.folder)) as reader:
         while after < pair.last:
             found = reader.read(after, min(AT_ONCE, pair.last - after))
             if not found or found[0].position != after + 1:

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from storage import packing
 from storage.rollups import HOUR_US, Touched
-from storage.summary import Newest, Summary, counts_of, newest_of
+from storage.summary import Observed, Summary, counts_of, newest_of
 from storage.times import opt_time, to_time
 from stream.records import EventBody, Record, RecordKind, ResumeBody, Source, as_batch, as_event, as_resume
 
@@ -103,43 +103,28 @@ def _rows(records: Sequence[Record], retention_us: int) -> Rows | None:
     newest = newest_of(datastream, effective, ~outlier & ~ahead_of_receipt)
     texts = table.column("text")
     text = None if texts.null_count == table.num_rows else texts.to_pylist()
-    device_time = packing.timestamptz(device, device_null)
-    value, number = packing.float8(result, result_null), packing.int8(seq, seq_null)
-    incoming = [
-        packing.int4(np.arange(table.num_rows)),
-        packing.int4(datastream),
-        packing.timestamptz(phenomenon),
-        packing.timestamptz(receive),
-        packing.timestamptz(effective),
-        packing.int2(quality),
-        packing.int4(source),
-        packing.boolean(newest),
-        packing.boolean(outlier),
-        packing.boolean(clock_fault),
-        device_time,
-        value,
-        number,
-    ]
+    observed = Observed(
+        datastream=datastream,
+        phenomenon=phenomenon,
+        receive=receive,
+        effective=effective,
+        quality=quality,
+        source=source,
+        device=device,
+        device_null=device_null,
+        result=result,
+        result_null=result_null,
+        text=text,
+    )
+    incoming = observed.incoming(newest=newest, outlier=outlier, clock_fault=clock_fault, seq=seq, seq_null=seq_null)
     direct = None
     if not outlier.any() and not clock_fault.any():
-        observed = [*incoming[1:4], device_time, value, packing.int2(quality), packing.int4(source), number]
+        _, stream, at, came, _, flag, how, _, _, _, device_time, value, number = incoming
         stamp = np.where(device_null, phenomenon, device)
         direct = Direct(
-            observations=packing.pack(observed, text),
+            observations=packing.pack([stream, at, came, device_time, value, flag, how, number], text),
             summary=Summary(
-                newest=Newest(
-                    datastream=datastream,
-                    phenomenon=phenomenon,
-                    receive=receive,
-                    effective=effective,
-                    quality=quality,
-                    source=source,
-                    device=device,
-                    device_null=device_null,
-                    result=result,
-                    result_null=result_null,
-                    text=text,
-                ).taken(np.flatnonzero(newest)),
+                newest=observed.taken(np.flatnonzero(newest)),
                 counts=counts_of(datastream, quality, source, receive, stamp - receive, newest),
             ),
         )

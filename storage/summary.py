@@ -8,7 +8,6 @@ matter how rows were cut; the clock offset is that of the newest live value of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +22,8 @@ NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Newest:
-    """One row for each of n series, (n,) each, times in microseconds since 1970; `*_null` say where there is nothing."""
+class Observed:
+    """n rows, (n,) each, times in microseconds since 1970; `*_null` say where there is nothing."""
 
     datastream: Numbers
     phenomenon: Numbers
@@ -41,27 +40,34 @@ class Newest:
     def __len__(self) -> int:
         return len(self.datastream)
 
-    def taken(self, rows: npt.NDArray[np.intp]) -> Newest:
+    def taken(self, rows: npt.NDArray[np.intp]) -> Observed:
         """These rows."""
         columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
         text = self.text
-        return Newest(**columns, text=None if text is None else [text[row] for row in rows.tolist()])
+        return Observed(**columns, text=None if text is None else [text[row] for row in rows.tolist()])
 
-    def after(self, other: Newest) -> Newest:
-        """What stands when these rows came after those of `other`."""
+    def after(self, other: Observed) -> Observed:
+        """The newest row of each series when these came after those of `other`."""
         columns = {name: np.concatenate([getattr(other, name), getattr(self, name)]) for name in _COLUMNS}
         text = None
         if self.text is not None or other.text is not None:
             text = [*(other.text or [None] * len(other)), *(self.text or [None] * len(self))]
-        both = Newest(**columns, text=text)
+        both = Observed(**columns, text=text)
         return both.taken(
             np.flatnonzero(newest_of(both.datastream, both.effective, np.ones(len(both), dtype=np.bool_)))
         )
 
-    def packed(self) -> bytes:
-        """Rows for `copy_incoming`."""
-        yes, no = np.ones(len(self), dtype=np.bool_), np.zeros(len(self), dtype=np.bool_)
-        columns = [
+    def incoming(
+        self,
+        *,
+        newest: npt.NDArray[np.bool_],
+        outlier: npt.NDArray[np.bool_],
+        clock_fault: npt.NDArray[np.bool_],
+        seq: Numbers,
+        seq_null: npt.NDArray[np.bool_],
+    ) -> list[packing.Column]:
+        """The table `incoming`, in its order, but for the text at the end; the marks of each row, (n,) each."""
+        return [
             packing.int4(np.arange(len(self))),
             packing.int4(self.datastream),
             packing.timestamptz(self.phenomenon),
@@ -69,17 +75,23 @@ class Newest:
             packing.timestamptz(self.effective),
             packing.int2(self.quality),
             packing.int4(self.source),
-            packing.boolean(yes),
-            packing.boolean(no),
-            packing.boolean(no),
+            packing.boolean(newest),
+            packing.boolean(outlier),
+            packing.boolean(clock_fault),
             packing.timestamptz(self.device, self.device_null),
             packing.float8(self.result, self.result_null),
-            packing.int8(np.zeros(len(self), np.int64), yes),
+            packing.int8(seq, seq_null),
         ]
+
+    def packed(self) -> bytes:
+        """Rows for `copy_incoming`, each the newest of its series."""
+        yes, no = np.ones(len(self), dtype=np.bool_), np.zeros(len(self), dtype=np.bool_)
+        unnumbered = np.zeros(len(self), np.int64)
+        columns = self.incoming(newest=yes, outlier=no, clock_fault=no, seq=unnumbered, seq_null=yes)
         return packing.pack(columns, self.text)
 
 
-_COLUMNS = tuple(name for name in Newest.__dataclass_fields__ if name != "text")
+_COLUMNS = tuple(name for name in Observed.__dataclass_fields__ if name != "text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +148,7 @@ class Counts:
 class Summary:
     """Newest values and counts of the rows of a stretch of the log."""
 
-    newest: Newest
+    newest: Observed
     counts: Counts
 
     def __len__(self) -> int:
@@ -189,11 +201,3 @@ def newest_of(datastream: Numbers, effective: Numbers, eligible: npt.NDArray[np.
     last = np.append(datastream[order][1:] != datastream[order][:-1], True)
     mark[order[last]] = True
     return mark
-
-
-def gathered(summaries: Sequence[Summary]) -> Summary | None:
-    """One of several, oldest first; None of none."""
-    found: Summary | None = None
-    for summary in summaries:
-        found = summary.after(found)
-    return found

@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -203,14 +202,6 @@ class Archive:
 
     def close(self) -> None:
         self._open = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _seek(self, after: int) -> Iterator[Record] | None:
         behind = [pair for pair in archive_files(self._folder) if pair.last > after]

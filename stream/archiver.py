@@ -50,6 +50,8 @@ class ArchiveService:
         sealed = [(file, after.first - 1) for file, after in pairwise(found)]
         waiting = [(file, last) for file, last in sealed if last > done]
         self._tell(done, waiting)
+        if files.read_cursor(self._log_dir, CURSOR) < done:  # ended before it was written, or the disk did not take it
+            files.commit_cursor(self._log_dir, CURSOR, done)
         if not waiting:
             self._forget()
             return False

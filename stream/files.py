@@ -13,6 +13,12 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
+from stream import metrics
+
+log = structlog.get_logger()
+
 SUFFIX = ".sqlite"
 SNAPSHOTS_KEPT = 2  # the last one may be torn by a power cut that lied about fsync; the one before is whole
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -54,11 +60,10 @@ def log_files(directory: Path) -> list[LogFile]:
     return sorted(file_for(directory, int(stem)) for stem in stems if stem.isdigit())
 
 
-def commit_cursor(directory: Path, cursor: str, position: int) -> None:
-    """Remember that `cursor` needs nothing up to and including `position`. Losing the last value only keeps more."""
-    folder = directory / "cursors"
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / _checked(cursor), str(position).encode(), durable=False)
+def commit_cursor(directory: Path, cursor: str, position: int) -> bool:
+    """Remember that `cursor` needs nothing up to and including `position`. Losing the last value only keeps more. False: the disk did
+    not take it, the value before stands."""
+    return _kept(directory / "cursors" / _checked(cursor), str(position).encode(), durable=False)
 
 
 def read_cursor(directory: Path, cursor: str) -> int:
@@ -69,13 +74,15 @@ def read_cursor(directory: Path, cursor: str) -> int:
         return 0
 
 
-def put_snapshot(directory: Path, name: str, position: int, blob: bytes) -> None:
-    """Store a state reached at `position`: fsynced, renamed into place; the last two are kept."""
-    folder = directory / "snapshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / f"{_checked(name)}.{position:020d}", snapshot_bytes(position, blob), durable=True)
+def put_snapshot(directory: Path, name: str, position: int, blob: bytes) -> bool:
+    """Store a state reached at `position`: fsynced, renamed into place; the last two are kept. False: the disk did not take it, those
+    before stand, and nothing may be trimmed that only this one would have made unneeded."""
+    path = directory / "snapshots" / f"{_checked(name)}.{position:020d}"
+    if not _kept(path, snapshot_bytes(position, blob), durable=True):
+        return False
     for old in _snapshots(directory, name)[SNAPSHOTS_KEPT:]:
         old.unlink(missing_ok=True)
+    return True
 
 
 def snapshot_bytes(position: int, blob: bytes) -> bytes:
@@ -115,6 +122,18 @@ def _snapshots(directory: Path, name: str) -> list[Path]:
     except FileNotFoundError:
         return []
     return [folder / entry for entry in sorted(names, reverse=True)]
+
+
+def _kept(path: Path, data: bytes, *, durable: bool) -> bool:
+    """What stands beside the log only saves time or space, so nobody ends because a full disk does not take it: it is told and counted."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, data, durable=durable)
+    except OSError as error:
+        metrics.NOT_KEPT.labels(path.parent.name).inc()
+        log.warning("log_side_file_not_written", file=str(path), why=str(error))
+        return False
+    return True
 
 
 def _replace(path: Path, data: bytes, *, durable: bool) -> None:

@@ -21,6 +21,9 @@ FILES_TRIMMED = Counter("citybrain_log_files_trimmed_total", "Files deleted beca
 UNARCHIVED = Counter(
     "citybrain_log_files_unarchived_total", "Files deleted at the byte bound before the archive had them"
 )
+NOT_KEPT = Counter(
+    "citybrain_log_side_files_refused_total", "Cursors and snapshots that the disk did not take", ["folder"]
+)
 ARCHIVED = Gauge("citybrain_archive_position", "Last archived position")
 ARCHIVE_BYTES = Gauge("citybrain_archive_bytes", "Bytes of the archive")
 ARCHIVE_WAITING = Gauge("citybrain_archive_waiting_files", "Sealed files of the log that wait for the archive")

@@ -10,15 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from stream import files, sqlite_file
 from stream.errors import LogTrimmed
 from stream.files import LogFile
 from stream.head import HeadReader
 from stream.records import Record, RecordKind
-
-log = structlog.get_logger()
 
 ALL = -1  # SQLite: no limit
 POLL_S = 0.005  # p50 3 ms behind the writer
@@ -109,18 +105,15 @@ class LogReader:
         return True
 
     def commit(self, cursor: str, position: int) -> None:
-        """`cursor` needs nothing up to and including `position` any more: trimming may pass it. On a full disk it stays where it was,
-        which only keeps more: whoever reads must not end for that."""
-        try:
-            files.commit_cursor(self.directory, cursor, position)
-        except OSError as error:
-            log.warning("log_cursor_not_written", cursor=cursor, position=position, why=str(error))
+        """`cursor` needs nothing up to and including `position` any more: trimming may pass it."""
+        files.commit_cursor(self.directory, cursor, position)
 
     def committed(self, cursor: str) -> int:
         return files.read_cursor(self.directory, cursor)
 
-    def put_snapshot(self, name: str, position: int, blob: bytes) -> None:
-        files.put_snapshot(self.directory, name, position, blob)
+    def put_snapshot(self, name: str, position: int, blob: bytes) -> bool:
+        """False: the disk did not take it."""
+        return files.put_snapshot(self.directory, name, position, blob)
 
     def get_snapshot(self, name: str) -> tuple[int, bytes] | None:
         return files.get_snapshot(self.directory, name)

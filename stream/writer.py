@@ -142,8 +142,9 @@ class LogWriter:
         """`cursor` needs nothing up to and including `position` any more."""
         files.commit_cursor(self.directory, cursor, position)
 
-    def put_snapshot(self, name: str, position: int, blob: bytes) -> None:
-        files.put_snapshot(self.directory, name, position, blob)
+    def put_snapshot(self, name: str, position: int, blob: bytes) -> bool:
+        """False: the disk did not take it."""
+        return files.put_snapshot(self.directory, name, position, blob)
 
     def get_snapshot(self, name: str) -> tuple[int, bytes] | None:
         return files.get_snapshot(self.directory, name)

@@ -56,8 +56,9 @@ class FakeLog:
     def commit(self, cursor: str, position: int) -> None:
         return None
 
-    def put_snapshot(self, name: str, position: int, blob: bytes) -> None:
+    def put_snapshot(self, name: str, position: int, blob: bytes) -> bool:
         self.snapshots[name] = (position, blob)
+        return True
 
     def get_snapshot(self, name: str) -> tuple[int, bytes] | None:
         return self.snapshots.get(name)

@@ -42,6 +42,7 @@ class MemoryLog:
         self.records: list[Record] = []
         self.keys: dict[str, int] = {}
         self.snapshots: dict[str, tuple[int, bytes]] = {}
+        self.full = False
         self.committed: dict[str, int] = {}
         self.appends = 0
         self.busy = 0
@@ -69,8 +70,11 @@ class MemoryLog:
     def commit(self, cursor: str, position: int) -> None:
         self.committed[cursor] = position
 
-    def put_snapshot(self, name: str, position: int, blob: bytes) -> None:
+    def put_snapshot(self, name: str, position: int, blob: bytes) -> bool:
+        if self.full:
+            return False
         self.snapshots[name] = (position, blob)
+        return True
 
     def get_snapshot(self, name: str) -> tuple[int, bytes] | None:
         return self.snapshots.get(name)
@@ -125,6 +129,15 @@ def test_transitions_are_appended_once_in_order_and_kept_in_a_snapshot() -> None
     assert {str(t.rule_id) for t in expected} >= {"flood.river-stage", "hazchem.gas"}
     position, blob = log.snapshots[SNAPSHOT]
     assert load(blob).position == position == log.committed[SNAPSHOT]
+
+
+def test_a_snapshot_that_the_disk_does_not_take_stops_no_rule_and_holds_the_log() -> None:
+    log = MemoryLog(night())
+    expected = step_all(EngineState(), log.records)
+    log.full = True
+    asyncio.run(drained(log, RulesService(log, log, Clock())))
+    assert log.transitions() == expected
+    assert (log.snapshots, SNAPSHOT in log.committed) == ({}, False)
 
 
 def test_a_restart_appends_only_what_is_missing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_a_file_of_the_log_comes_back_from_anywhere_in_it(
         service(folder, clock).step()
         service(folder, clock).step()
         logged = all_records(folder / "log")[:-1]
-        with Archive(folder / "archive") as reader:
+        with closing(Archive(folder / "archive")) as reader:
             after = data.draw(st.integers(0, len(logged)))
             assert same(reader.read(after, data.draw(st.integers(1, 30)) + len(logged)), logged[after:])
             at_once, found = data.draw(st.integers(1, 4)), []
@@ -172,7 +173,7 @@ def test_what_a_crash_left_is_replaced_and_half_a_pair_is_not_there(tmp_path: Pa
     (tmp_path / "archive" / f"{pair.records.name}.tmp").write_bytes(b"torn")
     assert archive_files(tmp_path / "archive") == []
     assert service(tmp_path, clock).step()
-    with Archive(tmp_path / "archive") as reader:
+    with closing(Archive(tmp_path / "archive")) as reader:
         assert [record.position for record in reader.read(0, 10)] == [1, 2]
     assert sorted(path.name for path in (tmp_path / "archive").iterdir()) == [pair.observations.name, pair.records.name]
 

@@ -238,8 +238,7 @@ def test_a_snapshot_that_does_not_fit_leaves_nothing_behind(tmp_path: Path, monk
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr("os.fsync", full)
-        with pytest.raises(OSError, match="No space"):
-            reader.put_snapshot("rules", 2, b"more")
+        assert not reader.put_snapshot("rules", 2, b"more")
         assert [path.name for path in (tmp_path / "snapshots").iterdir()] == [f"rules.{1:020d}"]
         assert reader.get_snapshot("rules") == (1, b"state")
 
