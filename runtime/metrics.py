@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import structlog
 from prometheus_client import REGISTRY, generate_latest
+
+log = structlog.get_logger(__name__)
 
 EVERY_S = 2.0
 PREFIX = "citybrain_"
@@ -31,12 +34,19 @@ def own_metrics(role: str) -> str:
 
 
 async def write_metrics(run_dir: Path, role: str) -> None:
-    """Write the role's metrics every two seconds, until cancelled."""
+    """Write the role's metrics every two seconds, until cancelled. A full disk makes them old and stops nobody."""
     path = run_dir / f"{role}.prom"
+    failing = False
     while True:
         temporary = path.with_suffix(".prom.tmp")
-        temporary.write_text(own_metrics(role))
-        temporary.replace(path)
+        try:
+            temporary.write_text(own_metrics(role))
+            temporary.replace(path)
+            failing = False
+        except OSError as error:
+            if not failing:
+                log.warning("metrics_not_written", file=str(path), why=str(error))
+            failing = True
         await asyncio.sleep(EVERY_S)
 
 

@@ -20,7 +20,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from citybrain_testing.outcome import get, pages
-from citybrain_testing.system import ROOT, System, wait_for
+from citybrain_testing.system import ROOT, System, running, wait_for
 from stream.records import Source
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
@@ -112,19 +112,14 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    system = System(
-        tmp_path_factory.mktemp("letters") / "data",
-        args=("--demo", "--no-simulator", "--clock", "real"),
-        env={"CITYBRAIN_DEV_STACK": ""},
-    )
-    system.start()
-    try:
-        with contextlib.closing(system.login("admin")) as admin:
-            answer = admin.post("/api/v1/devices", json=device("gw-1", "gateway-v1", "gateway"))
-            answer.raise_for_status()
-            yield Bench(system, admin, answer.json()["credential"])
-    finally:
-        system.stop()
+    folder, args = tmp_path_factory.mktemp("letters"), ("--demo", "--no-simulator", "--clock", "real")
+    with (
+        running(folder / "data", args=args, env={"CITYBRAIN_DEV_STACK": ""}) as system,
+        contextlib.closing(system.login("admin")) as admin,
+    ):
+        answer = admin.post("/api/v1/devices", json=device("gw-1", "gateway-v1", "gateway"))
+        answer.raise_for_status()
+        yield Bench(system, admin, answer.json()["credential"])
 
 
 def test_a_child_that_is_registered_later_gets_its_history_by_one_command(bench: Bench) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from citybrain_testing.outcome import get
-from citybrain_testing.system import System, wait_for
+from citybrain_testing.system import System, running, wait_for
 from simulators.client import Session
 from simulators.devices import Broker, SimDevice, Stats
 from simulators.district import generate
@@ -32,17 +32,13 @@ NEVER_ON, LATE, PROMPT, CAMERA = "wg-laocheng", "rw-town", "air-bay", "cam-under
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    running = System(
+    with running(
         tmp_path_factory.mktemp("commands") / "data",
         # At the machine's speed: at 60x the ten minutes of a command are ten seconds.
         args=("--demo", "--no-simulator", "--speed", "1"),
         env={"CITYBRAIN_DEV_STACK": ""},
-    )
-    running.start()
-    try:
-        yield running
-    finally:
-        running.stop()
+    ) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

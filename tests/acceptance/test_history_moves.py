@@ -22,7 +22,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from citybrain_testing.outcome import get, pages
-from citybrain_testing.system import ROOT, System, wait_for
+from citybrain_testing.system import ROOT, System, running, wait_for
 from stream.records import Source
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
@@ -48,15 +48,13 @@ GAUGE = {
 def a_system(folder: Path) -> Iterator[tuple[System, httpx.Client, str]]:
     """Empty but for the gauge; with the administrator's client and the gauge's password."""
     args = ("--demo", "--no-simulator", "--clock", "real")
-    system = System(folder / "data", args=args, env={"CITYBRAIN_DEV_STACK": ""})
-    system.start()
-    try:
-        with contextlib.closing(system.login("admin")) as admin:
-            answer = admin.post("/api/v1/devices", json=GAUGE)
-            answer.raise_for_status()
-            yield system, admin, answer.json()["credential"]
-    finally:
-        system.stop()
+    with (
+        running(folder / "data", args=args, env={"CITYBRAIN_DEV_STACK": ""}) as system,
+        contextlib.closing(system.login("admin")) as admin,
+    ):
+        answer = admin.post("/api/v1/devices", json=GAUGE)
+        answer.raise_for_status()
+        yield system, admin, answer.json()["credential"]
 
 
 def report(system: System, password: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from citybrain_testing import samples
 from citybrain_testing.outcome import get
 from citybrain_testing.servers import free_port
-from citybrain_testing.system import System, wait_for
+from citybrain_testing.system import System, running, wait_for
 from citybrain_testing.thingsboard import ThingsBoardDevice
 
 pytestmark = [pytest.mark.broker, pytest.mark.compiler, pytest.mark.database, pytest.mark.slow]
@@ -25,17 +25,13 @@ WAIT_S = 30.0
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     port = free_port()
-    running = System(
+    with running(
         tmp_path_factory.mktemp("programs") / "data",
         args=("--demo", "--no-simulator", "--clock", "real"),
         env={"CITYBRAIN_DEV_STACK": "", "CITYBRAIN_BROKER_TLS_PORT": str(port)},
-    )
-    running.start()
-    running.ready["broker_tls_port"] = port
-    try:
-        yield running
-    finally:
-        running.stop()
+    ) as started:
+        started.ready["broker_tls_port"] = port
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 
 from citybrain_testing.outcome import get, pages
 from citybrain_testing.servers import free_port
-from citybrain_testing.system import System, wait_for
+from citybrain_testing.system import System, running, wait_for
 from devices.codecs import hj212, sl651
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
@@ -32,16 +32,12 @@ def ports() -> dict[str, int]:
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) -> Iterator[System]:
     doors = " ".join(f"{codec}=127.0.0.1:{port}" for codec, port in ports.items())
-    running = System(
+    with running(
         tmp_path_factory.mktemp("stations") / "data",
         args=("--demo", "--no-simulator", "--clock", "real"),
         env={"CITYBRAIN_DEV_STACK": "", "CITYBRAIN_STATIONS": doors},
-    )
-    running.start()
-    try:
-        yield running
-    finally:
-        running.stop()
+    ) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
