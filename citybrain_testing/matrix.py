@@ -299,6 +299,10 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("POST", "/api/v1/devices/{device_id}/video"): _device(
         Action.VIEW_VIDEO, "cam-under", body={"purpose": "live", "reason": "看积水"}
     ),
+    ("GET", "/api/v1/devices/{device_id}/presets"): _device(Action.TURN_CAMERA, "cam-under"),
+    ("POST", "/api/v1/devices/{device_id}/presets/goto"): _device(
+        Action.TURN_CAMERA, "cam-under", body={"preset": 1, "reason": "看桥下"}
+    ),
     ("GET", "/api/v1/video/{ticket}/media"): Row(
         action=Action.VIEW_VIDEO, place=Place.OBJECT, params={"ticket": "@live"}
     ),

@@ -12,7 +12,7 @@ from citybrain_testing.devices_world import DevicesWorld, devices_world, gauge
 from command_center.machines import INCIDENT
 from command_center.model import Change, Incident, IncidentState
 from command_center.video.clips import ClipFetcher, ClipService
-from command_center.video.model import Media, Purpose, VideoClip
+from command_center.video.model import Media, Preset, Purpose, VideoClip
 from command_center.video.ports import ClipTooLarge
 from command_center.video.service import VideoService
 from command_center.video.tickets import Tickets
@@ -63,6 +63,13 @@ class FakePlatform:
 
     async def stop(self, channel: VideoChannel, purpose: Purpose, stream: str) -> None:
         self._ask(f"stop {purpose.value}")
+
+    async def presets(self, channel: VideoChannel) -> list[Preset]:
+        self._ask("presets")
+        return [Preset(preset=1, name="桥下")]
+
+    async def turn(self, channel: VideoChannel, preset: int) -> None:
+        self._ask(f"turn {preset}")
 
     async def snapshot(self, channel: VideoChannel) -> tuple[bytes, str]:
         self._ask("snapshot")

@@ -23,7 +23,7 @@ import httpx
 import msgspec
 
 from command_center.reality import RealTenant, require_real
-from command_center.video.model import Media, Purpose
+from command_center.video.model import Media, Preset, Purpose
 from command_center.video.ports import ClipTooLarge, NoRoom, PlatformAway, PlatformRefused
 from devices.video import VideoChannel
 from runtime.secrets import read_json
@@ -56,6 +56,7 @@ SCHEMES = ("http", "https", "ws", "wss", "webrtc")
 HERE = ("127.0.0.1", "::1")
 KINDS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 DISK_LEAST_FREE = 2 * 1024**3  # the log and the database need it more
+PRESET_MAX = 255  # GB/T 28181 A.3
 BLOCK = 256 * 1024
 
 
@@ -114,6 +115,12 @@ class WvpPlatform:
             if picture.startswith(magic):
                 return picture, kind
         raise PlatformRefused("its snapshot is no picture")
+
+    async def presets(self, channel: VideoChannel) -> list[Preset]:
+        return _presets(await self._get(f"/api/front-end/preset/query/{_where(channel)}"))
+
+    async def turn(self, channel: VideoChannel, preset: int) -> None:
+        await self._get(f"/api/front-end/preset/call/{_where(channel)}", {"presetId": str(preset)})
 
     @contextlib.asynccontextmanager
     async def recording(self, channel: VideoChannel, from_us: int, to_us: int) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -267,6 +274,17 @@ def _text(data: Any, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise PlatformRefused(f"its answer has no {name}")
     return value
+
+
+def _presets(data: Any) -> list[Preset]:
+    """What can be called; a camera lists empty places too."""
+    names: dict[int, str] = {}
+    for row in data if isinstance(data, list) else []:
+        number = str(row.get("presetId")) if isinstance(row, Mapping) else ""
+        if re.fullmatch(r"[0-9]{1,3}", number) and 1 <= int(number) <= PRESET_MAX:
+            name = row.get("presetName")
+            names[int(number)] = name[:64] if isinstance(name, str) else ""
+    return [Preset(preset=number, name=name) for number, name in sorted(names.items())]
 
 
 def _split(url: object) -> SplitResult | None:

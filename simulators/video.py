@@ -132,6 +132,12 @@ class SimulatedPlatform:
                 _send(handler, 200, picture(channel, int(query["mark"][-4:])), "image/png")
             case ["api", "play", "start", device, channel]:
                 self._of_channel(handler, device, channel, lambda d, c: self._stream(f"{d}_{c}"))
+            case ["api", "front-end", "preset", "query", device, channel]:
+                names = {1: "桥下", 2: "闸门"}
+                rows = [{"presetId": str(n), "presetName": name} for n, name in names.items()]
+                self._of_channel(handler, device, channel, lambda _, __: rows)
+            case ["api", "front-end", "preset", "call", device, channel] if query.get("presetId") in ("1", "2"):
+                self._of_channel(handler, device, channel, lambda _, __: None)
             case ["api", "play", "stop", device, channel]:
                 _say(handler, {"deviceId": device, "channelId": channel})
             case ["api", "playback", "start", device, channel] if _span(query):

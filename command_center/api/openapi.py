@@ -33,7 +33,7 @@ from command_center.registers.ports import Statement
 from command_center.registers.service import EntryPage, EntryView
 from command_center.registers.zones import LeakZones
 from command_center.township import AreaSummary
-from command_center.video.model import OpenedMedia, VideoClip, VideoView, Viewing
+from command_center.video.model import OpenedMedia, Preset, VideoClip, VideoView, Viewing
 from gis.formats.sheet import MEDIA_TYPES, Format
 
 REF = "#/components/schemas/{name}"
@@ -114,6 +114,7 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("post", "/api/v1/devices/{device_id}/commands"): (DeviceCommand, ONE),
     ("get", "/api/v1/commands/{command_id}"): (DeviceCommand, ONE),
     ("post", "/api/v1/devices/{device_id}/video"): (Viewing, ONE),
+    ("get", "/api/v1/devices/{device_id}/presets"): (Preset, PAGE),
     ("get", "/api/v1/video/{ticket}/media"): (OpenedMedia, ONE),
     ("post", "/api/v1/video/{ticket}/extend"): (Viewing, ONE),
     ("get", "/api/v1/video-views"): (VideoView, PAGE),

@@ -260,6 +260,11 @@ class ViewBody(Body):
     until: Annotated[Instant | None, Field(alias="to")] = None
 
 
+class TurnBody(Body):
+    preset: Annotated[int, Field(strict=True, ge=1, le=255)]
+    reason: Needed
+
+
 class ClipBody(Body):
     """A span of city time, at most an hour."""
 

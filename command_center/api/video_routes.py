@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from command_center.api.answers import page, reply
 from command_center.api.auth import actor_of
 from command_center.api.idempotency import IdempotentRoute
-from command_center.api.schemas import ClipBody, Instant, ViewBody, microseconds
+from command_center.api.schemas import ClipBody, Instant, TurnBody, ViewBody, microseconds
 from command_center.api.system_routes import deps_of
 from command_center.cursors import row_number
 from command_center.errors import Unavailable
@@ -37,6 +37,19 @@ async def look(request: Request, device_id: str, body: ViewBody) -> Response:
         to_us=None if body.until is None else microseconds(body.until),
     )
     return reply(viewing, 201, NEVER_CACHED)
+
+
+@router.get("/devices/{device_id}/presets")
+async def presets(request: Request, device_id: str) -> Response:
+    """Directions that a camera of the video platform knows."""
+    return page(await _video(request).presets(actor_of(request), device_id))
+
+
+@router.post("/devices/{device_id}/presets/goto", status_code=204)
+async def turn(request: Request, device_id: str, body: TurnBody) -> Response:
+    """Turn a camera of the video platform; journalled with its reason. Cameras that speak MQTT: the command `preset_goto`."""
+    await _video(request).turn(actor_of(request), device_id, body.preset, body.reason)
+    return Response(status_code=204)
 
 
 @router.get("/video/{ticket}/media")

@@ -104,6 +104,13 @@ class OpenedMedia(msgspec.Struct, frozen=True, kw_only=True):
     urls: dict[str, str]
 
 
+class Preset(msgspec.Struct, frozen=True, kw_only=True):
+    """A direction that the camera knows by number."""
+
+    preset: int
+    name: str
+
+
 class VideoView(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the viewing log, out of the journal. `action`: live, playback, snapshot, extend, export."""
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from command_center.video.model import ClipState, Media, Purpose, VideoClip
+from command_center.video.model import ClipState, Media, Preset, Purpose, VideoClip
 from devices.video import VideoChannel
 
 
@@ -62,6 +62,8 @@ class Platform(Protocol):
         """A picture as it is now, and its media type."""
         ...
 
+    async def presets(self, channel: VideoChannel) -> list[Preset]: ...
+    async def turn(self, channel: VideoChannel, preset: int) -> None: ...
     def recording(
         self, channel: VideoChannel, from_us: int, to_us: int
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:

@@ -21,7 +21,7 @@ from command_center.errors import Conflict, Forbidden, Invalid, NotFound, Unavai
 from command_center.journal import JournalQuery
 from command_center.model import Actor, JournalEntry
 from command_center.ports import Emit, Store
-from command_center.video.model import VIEW, Media, OpenedMedia, Purpose, VideoView, Viewing
+from command_center.video.model import VIEW, Media, OpenedMedia, Preset, Purpose, VideoView, Viewing
 from command_center.video.ports import Platform, PlatformAway, PlatformRefused
 from command_center.video.tickets import Ticket, Tickets
 from command_center.work import Env, working
@@ -125,6 +125,22 @@ class VideoService:
         if (stream := self._open.pop(ticket.number, None)) is not None:
             await self._stop(stream)
 
+    async def presets(self, actor: Actor, device_id: str) -> list[Preset]:
+        """Directions that the camera knows. Raises Forbidden, NotFound, Invalid, Unavailable."""
+        channel = self._to_turn(actor, device_id)
+        return await self._of_platform(lambda p: p.presets(channel))
+
+    async def turn(self, actor: Actor, device_id: str, preset: int, reason: str) -> None:
+        """Turn the camera by way of the platform, journalled before it is asked. The command `preset_goto` turns cameras that speak
+        MQTT. Raises as `presets`."""
+        channel = self._to_turn(actor, device_id)
+        if not reason.strip():
+            raise Invalid("reason: why the camera is turned")
+        self._needed()
+        async with working(self._store, self._env, self._emit, actor) as work:
+            await work.journal("device", device_id, "preset_goto", None, {"preset": preset}, reason.strip())
+        await self._of_platform(lambda p: p.turn(channel, preset))
+
     async def views(
         self, actor: Actor, query: JournalQuery, *, limit: int = 200, before: int | None = None
     ) -> tuple[list[VideoView], str | None]:
@@ -168,6 +184,13 @@ class VideoService:
         if channel is None:
             raise NotFound("video ticket", "")
         return ticket, channel, device.area
+
+    def _to_turn(self, actor: Actor, device_id: str) -> VideoChannel:
+        device = device_for(actor, Action.TURN_CAMERA, self._env.registry, device_id)
+        channel = channel_of(device)
+        if channel is None:
+            raise Invalid(f"{device_id} stands at no video platform (attributes.video)")
+        return channel
 
     async def _journal(
         self, actor: Actor, ticket: Ticket, action: str, reason: str, incident_id: str, area: str

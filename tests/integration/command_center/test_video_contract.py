@@ -211,6 +211,30 @@ def test_a_platform_that_is_away_or_not_there_is_said_so(run: Run) -> None:
     run(story)
 
 
+def test_a_camera_is_turned_with_a_reason(run: Run) -> None:
+    async def story(world: VideoWorld) -> None:
+        for actor in (DUTY1, LEADER, ADMIN):
+            assert [p.preset for p in await world.video.presets(actor, "cam-1")] == [1]
+            await world.video.turn(actor, "cam-1", 1, "看桥下")
+        assert world.platform.asked.count("turn 1") == 3
+        for actor, device_id, reason, error in (
+            (ACME, "cam-1", "x", Forbidden),
+            (AUDITOR, "cam-1", "x", Forbidden),
+            (ELSEWHERE, "cam-1", "x", NotFound),
+            (DUTY1, "cam-bare", "x", Invalid),
+            (DUTY1, "cam-1", " ", Invalid),
+        ):
+            with pytest.raises(error):
+                await world.video.turn(actor, device_id, 1, reason)
+        assert world.platform.asked.count("turn 1") == 3
+        async with world.devices.store.read() as tx:
+            rows = [e for e in await tx.journal("device", "cam-1", 10, None) if e.action == "preset_goto"]
+        assert (rows[0].actor, rows[0].after, rows[0].reason) == ("admin", {"preset": 1}, "看桥下")
+        assert len(rows) == 3
+
+    run(story)
+
+
 def test_a_clip_is_asked_for_fetched_and_taken_out(run: Run) -> None:
     async def story(world: VideoWorld) -> None:
         clip = await asked(world)

@@ -20,7 +20,7 @@ from citybrain_testing.fetch_until_killed import life
 from citybrain_testing.servers import PrivatePostgres, private_postgres
 from citybrain_testing.watching import CHANNEL, INCIDENT_ID, OTHER, VideoWorld, video_world
 from command_center.video.clips import ClipFetcher, ClipService
-from command_center.video.model import ClipState, Purpose, VideoClip
+from command_center.video.model import ClipState, Preset, Purpose, VideoClip
 from command_center.video.ports import ClipTooLarge, NoRoom, PlatformAway, PlatformRefused
 from devices.video import VideoChannel
 from runtime import video
@@ -86,6 +86,21 @@ def test_live_playback_and_stop_speak_as_the_platform_does(platform: SimulatedPl
 def test_a_snapshot_is_a_picture_that_was_taken_for_it(platform: SimulatedPlatform) -> None:
     content, kind = asyncio.run(adapter(platform).snapshot(HERE))
     assert (content[:4], kind) == (b"\x89PNG", "image/png")
+
+
+def test_presets_are_listed_and_called(platform: SimulatedPlatform) -> None:
+    async def body() -> None:
+        wvp = adapter(platform)
+        assert await wvp.presets(HERE) == [Preset(preset=1, name="桥下"), Preset(preset=2, name="闸门")]
+        await wvp.turn(HERE, 2)
+        with pytest.raises(PlatformRefused):
+            await wvp.turn(HERE, 3)
+        platform.faults.says = (
+            b'{"code":0,"data":[{"presetId":"0"},{"presetId":7},[],{"presetId":"x"},{"presetId":999}]}'
+        )
+        assert await wvp.presets(HERE) == [Preset(preset=7, name="")]
+
+    asyncio.run(body())
 
 
 def test_a_login_that_has_ended_is_made_again(platform: SimulatedPlatform) -> None:
