@@ -23,6 +23,7 @@ from citybrain_testing.letters import DirectReader, MemoryLetters, a_history_imp
 from citybrain_testing.matrix import ALARM, AREA, SHEET
 from citybrain_testing.registering import FakeRegister
 from citybrain_testing.registers import SEALER, a_register, put, row, square
+from citybrain_testing.watching import CHANNEL, FakePlatform, MemoryClips
 from command_center.access.approvals import Approvals
 from command_center.access.factors import SecondFactors
 from command_center.access.keys import KeyRing, KeyService
@@ -60,6 +61,10 @@ from command_center.registers.wiring import rows_of, targets_of
 from command_center.registers.zones import ZoneService
 from command_center.township import Township
 from command_center.users import UserService
+from command_center.video.clips import ClipFetcher, ClipService
+from command_center.video.model import Purpose
+from command_center.video.service import VideoService
+from command_center.video.tickets import Tickets
 from devices.models import load_models
 from devices.registry import RegistryData
 from gis.addresses import Place
@@ -120,6 +125,9 @@ class Rooms:
     access: DeviceAccess
     care: DeviceCare
     commands: DeviceCommands
+    video: VideoService
+    clips: ClipService
+    fetcher: ClipFetcher
     duty: DutyService
     grid: GridService
     entries: EntryRegister
@@ -164,6 +172,7 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
     sessions = Sessions(b"k" * 32, clock, tenant="test", policy=policy)
     users = UserService(store, clock, hasher=CHEAP)
     ring = KeyRing(clock)
+    platform, files = FakePlatform(), MemoryClips()
     rooms = Rooms(
         world=world,
         keys=KeyService(store, clock, ring),
@@ -173,6 +182,9 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
             store, env, emit, registers, load_models(), lambda d: "offline" if d == "wg-under" else "online"
         ),
         commands=DeviceCommands(store, env, emit, lambda device_id: "online", lambda: 0),
+        video=VideoService(store, env, emit, Tickets(b"t" * 32, tenant="test"), platform),
+        clips=ClipService(store, env, emit, files, platform=True),
+        fetcher=ClipFetcher(store, env, emit, files, platform),
         duty=DutyService(store, env, emit, SEALER),
         entries=(entries := a_register(store, world=world)),
         grid=GridService(store, env, emit, entries.engine.kinds),
@@ -208,6 +220,8 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
         history_import=a_history_import(live, world.log, MemoryLetters(), store, env, emit),
         letters=LetterService(MemoryLetters(), DirectReader(live, "test"), world.log, store, env, emit),
         device_commands=rooms.commands,
+        video=rooms.video,
+        clips=rooms.clips,
         rates=OneFirm(),
         grid=rooms.grid,
         zones=ZoneService(entries, lambda lon, lat: None),
@@ -246,6 +260,10 @@ async def access_world(tenant_kind: str = "real", *, doors: FastAPI | None = Non
 def _devices() -> RegistryData:
     data = devices()
     moved = [msgspec.structs.replace(d, area=AREA, vendor="acme") for d in data.devices]
+    moved = [
+        msgspec.structs.replace(d, attributes={**d.attributes, "video": CHANNEL}) if d.kind == "camera" else d
+        for d in moved
+    ]
     return msgspec.structs.replace(data, revision=5, devices=moved)  # newer than what `make_world` has
 
 
@@ -296,7 +314,14 @@ async def _fill(rooms: Rooms) -> dict[str, str]:
     await rooms.approvals.propose(LEADER, "threshold", "wg-river/stage_m", {"on": {"red": 9.0}}, source="文")
     await _fill_registers(rooms)
     reports = await _fill_grid(rooms)
-    return {**reports, **await _fill_care(rooms), **await _fill_duty(rooms), "@import": await _begin_import(rooms)}
+    films = await _fill_video(rooms, incident.incident_id)
+    return {
+        **films,
+        **reports,
+        **await _fill_care(rooms),
+        **await _fill_duty(rooms),
+        "@import": await _begin_import(rooms),
+    }
 
 
 async def _fill_registers(rooms: Rooms) -> None:
@@ -321,6 +346,18 @@ async def _fill_grid(rooms: Rooms) -> dict[str, str]:
     one = await rooms.grid.file(LEADER, water)
     two = await rooms.grid.file(LEADER, msgspec.structs.replace(water, client_id="c2"))
     return {"@report": one.report_id, "@witness": two.report_id}
+
+
+async def _fill_video(rooms: Rooms, incident_id: str) -> dict[str, str]:
+    mine = Actor(username="me", roles=frozenset({Role.OPERATOR}))
+    names = {}
+    for purpose in (Purpose.LIVE, Purpose.SNAPSHOT):
+        viewing = await rooms.video.ask(mine, "cam-under", purpose, reason="看积水")
+        names[f"@{purpose.value}"] = viewing.url.split("/")[-2]
+    now_us = rooms.world.clock.city_us()
+    clip = await rooms.clips.ask(mine, incident_id, "cam-under", now_us - 60_000_000, now_us, "留证")
+    await rooms.fetcher.run_due()
+    return {**names, "@clip": clip.clip_id}
 
 
 async def _fill_care(rooms: Rooms) -> dict[str, str]:

@@ -295,6 +295,37 @@ ROWS: Mapping[tuple[str, str], Row] = {
         params={"incident_id": INCIDENT, "role_id": f"{INCIDENT}-P01"},
         in_incident=True,
     ),
+    # video
+    ("POST", "/api/v1/devices/{device_id}/video"): _device(
+        Action.VIEW_VIDEO, "cam-under", body={"purpose": "live", "reason": "看积水"}
+    ),
+    ("GET", "/api/v1/devices/{device_id}/presets"): _device(Action.TURN_CAMERA, "cam-under"),
+    ("POST", "/api/v1/devices/{device_id}/presets/goto"): _device(
+        Action.TURN_CAMERA, "cam-under", body={"preset": 1, "reason": "看桥下"}
+    ),
+    ("GET", "/api/v1/video/{ticket}/media"): Row(
+        action=Action.VIEW_VIDEO, place=Place.OBJECT, params={"ticket": "@live"}
+    ),
+    ("GET", "/api/v1/video/{ticket}/picture"): Row(
+        action=Action.VIEW_VIDEO, place=Place.OBJECT, params={"ticket": "@snapshot"}
+    ),
+    ("POST", "/api/v1/video/{ticket}/extend"): Row(
+        action=Action.VIEW_VIDEO, place=Place.OBJECT, params={"ticket": "@live"}
+    ),
+    ("DELETE", "/api/v1/video/{ticket}"): Row(action=Action.VIEW_VIDEO, place=Place.OBJECT, params={"ticket": "@live"}),
+    ("GET", "/api/v1/video-views"): Row(action=Action.READ_VIEWS, place=Place.WHOLE),
+    ("GET", "/api/v1/incidents/{incident_id}/clips"): Row(
+        action=Action.READ_INCIDENTS, place=Place.OBJECT, params={"incident_id": INCIDENT}
+    ),
+    ("POST", "/api/v1/incidents/{incident_id}/clips"): Row(
+        action=Action.REQUEST_CLIP,
+        place=Place.OBJECT,
+        params={"incident_id": INCIDENT},
+        body={"device_id": "cam-under", "from": "2019-08-09T11:00:00Z", "to": "2019-08-09T11:05:00Z"},
+    ),
+    ("GET", "/api/v1/clips/{clip_id}/content"): Row(
+        action=Action.EXPORT_CLIP, place=Place.OBJECT, params={"clip_id": "@clip"}, query="?reason=x"
+    ),
     # tasks
     ("GET", "/api/v1/tasks"): Row(action=Action.READ_TASKS, place=Place.LIST),
     ("GET", "/api/v1/tasks/{task_id}"): Row(

@@ -82,6 +82,11 @@ class Action(StrEnum):
     TURN_CAMERA = "turn a camera to a preset"
     MOVE_ACTUATOR = "move a siren, a pump or a gate"
     READ_RATES = "read the vendors' rates"
+    # cameras and who looks through them
+    VIEW_VIDEO = "look through a camera"
+    READ_VIEWS = "read who looked through which camera"
+    REQUEST_CLIP = "have a recording fetched for an incident"
+    EXPORT_CLIP = "download an incident's recording"
 
     # Registers of areas, objects at risk, people and resources (command_center/registers)
     READ_REGISTERS = "read the registers"
@@ -185,6 +190,10 @@ MATRIX: Mapping[Action, frozenset[Role]] = {
     Action.READ_RATES: frozenset({O, L, A, ADM, REG, V}),
     Action.COMMAND_DEVICE: frozenset({ADM, REG, V}),  # who cares for it; a vendor for its own firm's
     Action.TURN_CAMERA: frozenset({O, L, ADM}),  # who looks through it
+    Action.VIEW_VIDEO: _DESK,
+    Action.READ_VIEWS: frozenset({SEC, AUD}),  # who does not look himself
+    Action.REQUEST_CLIP: _DESK,
+    Action.EXPORT_CLIP: _DESK,
     Action.MOVE_ACTUATOR: _DESK,  # who would have to answer for it; every request is refused so far
     # the journal's proof (command_center/audit.py)
     Action.AUDIT_HEAD: frozenset({Role.AUDITOR, ADM}),

@@ -32,7 +32,11 @@ from stream.records import ControlBody, control
 log = structlog.get_logger(__name__)
 # What decides whether and where a device's readings alarm: a vendor changes none of it on a device that is registered.
 CITY_FIELDS = ("enabled", "kind", "model", "group", "area", "interval_s")
-CITY_ATTRIBUTES = ("maintenance", "road_edges")  # samples that the rules exclude; roads that it closes
+CITY_ATTRIBUTES = (
+    "maintenance",
+    "road_edges",
+    "video",
+)  # samples that the rules exclude; roads that it closes; whose picture it shows
 
 
 class RegisterService:

@@ -276,9 +276,10 @@ def draw_all() -> str:
     # Their tables are made of this module's Machine.
     from command_center.device_commands.model import DEVICE_COMMAND
     from command_center.duty.machines import MACHINES as DUTY
+    from command_center.video.model import VIDEO_CLIP
 
     parts = [draw(INCIDENT), draw(TASK), draw(UNIT), draw(ALARM), draw(REQUEST), *(draw(m) for m in DUTY)]
-    parts.append(draw(DEVICE_COMMAND))
+    parts += [draw(DEVICE_COMMAND), draw(VIDEO_CLIP)]
     return head + "\n" + "\n".join(parts)
 
 

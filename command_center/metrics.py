@@ -24,3 +24,8 @@ DEVICE_COMMANDS_HELD = Gauge("citybrain_device_commands_held", "Devices whose co
 DEVICE_COMMAND_REPLIES = Counter(
     "citybrain_device_command_replies_total", "Replies of devices: obeyed, duplicate, or why not", ["what"]
 )
+VIDEO_VIEWS = Counter("citybrain_video_views_total", "Looks through cameras that were granted, by purpose", ["purpose"])
+VIDEO_OPEN = Gauge(
+    "citybrain_video_streams_open", "Streams that the video platform was asked for and that have not ended"
+)
+VIDEO_CLIPS = Counter("citybrain_video_clips_total", "Clips that came into a state", ["state"])

@@ -32,6 +32,7 @@ from command_center.outbox import OutboxTx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
 from command_center.registers.import_ports import ImportTx
 from command_center.registers.ports import RegisterTx
+from command_center.video.ports import VideoTx
 from devices.registry import Device, RegistryData
 from rules.transitions import Condition, Transition
 from stream.records import Appended, NewRecord, Record
@@ -71,6 +72,7 @@ class Tx(
     DutyRows,
     CareTx,
     DeviceCommandTx,
+    VideoTx,
     GridTx,
     OutboxTx,
     Protocol,

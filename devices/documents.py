@@ -16,6 +16,7 @@ from devices.credentials import DEVICE_ID
 from devices.models import DeviceModel, load_models
 from devices.registry import Device
 from devices.stations import sealed, station_problems
+from devices.video import video_problems
 
 COLOURS = ("blue", "yellow", "orange", "red")  # rising order of concern
 _LEVEL_FIELDS = {"on", "off", "direction", "on_delay_s", "off_delay_s", "source"}
@@ -114,6 +115,7 @@ def _content_problems(device: Device, models: Mapping[str, DeviceModel]) -> Iter
         yield f"kind {device.kind!r}: model {device.model} is of kind {model.kind!r}"
     yield from _listed_problems(device, model)
     yield from station_problems(device)
+    yield from video_problems(device)
     for prop, thresholds in device.thresholds.items():
         if prop not in model.properties:
             yield f"thresholds.{prop}: model {device.model} measures {', '.join(model.properties)}"

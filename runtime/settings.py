@@ -86,6 +86,9 @@ class Settings:
     journal_keep_days: float = 400.0  # rows that are older may be archived and dropped, on request
     outbox_webhooks: str = ""  # the only URLs that messages to people may be posted to
     outbox_file: str = ""  # directory in which messages to people are laid for another program
+    video_url: str = ""  # the city's video platform, as http(s)://HOST[:PORT]; its account stands in secrets/video.json
+    video_media_hosts: str = ""  # hosts besides the platform's own that its recordings may be fetched from
+    video_clips_max_bytes: int = 50 * 1024**3  # of all clips that incidents asked for
 
     @property
     def secrets_dir(self) -> Path:
@@ -102,6 +105,10 @@ class Settings:
     @property
     def run_dir(self) -> Path:
         return self.data_dir / "run"
+
+    @property
+    def clips_dir(self) -> Path:
+        return self.data_dir / "clips"
 
     @property
     def append_socket(self) -> Path:
@@ -161,6 +168,8 @@ def check(settings: Settings) -> Settings:
     if settings.real and settings.clock != "real":
         raise WrongSetting("clock: a real tenant runs on the real clock; use tenant_kind demo, exercise or test")
     station_doors(settings)
+    if settings.video_clips_max_bytes <= 0:
+        raise WrongSetting(f"video_clips_max_bytes={settings.video_clips_max_bytes}: expected more than 0")
     if not 0 < settings.anchor_every_s <= ANCHOR_EVERY_MAX_S:
         raise WrongSetting(f"anchor_every_s={settings.anchor_every_s:g}: expected more than 0, at most an hour")
     if settings.journal_keep_days < JOURNAL_KEEP_LEAST_DAYS:

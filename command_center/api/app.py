@@ -35,6 +35,7 @@ from command_center.api import (
     register_routes,
     system_routes,
     user_routes,
+    video_routes,
 )
 from command_center.api.auth import LoginGuard, key_sid, require_session
 from command_center.api.deps import ApiDeps
@@ -66,6 +67,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     device_access_routes.router,
     device_care_routes.router,
     device_command_routes.router,
+    video_routes.router,
     quality_routes.router,
     device_routes.router,
     letter_routes.router,

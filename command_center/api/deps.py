@@ -33,6 +33,8 @@ from command_center.registers.imports import ImportService
 from command_center.registers.service import EntryRegister
 from command_center.registers.zones import ZoneService
 from command_center.township import Township
+from command_center.video.clips import ClipService
+from command_center.video.service import VideoService
 from devices.clock import Clock
 from devices.registry import Device, Registry
 from gis.hub import Hub, PastEvent
@@ -172,6 +174,8 @@ class ApiDeps:
     history_import: HistoryImport | None = None
     uploads: Path | None = None  # where a large file lies while it is worked through; None: the system's place for such
     device_commands: DeviceCommands | None = None
+    video: VideoService | None = None
+    clips: ClipService | None = None
     rates: Rates | None = None
     quality: QualityService | None = None
     zones: ZoneService | None = None

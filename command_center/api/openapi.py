@@ -33,6 +33,7 @@ from command_center.registers.ports import Statement
 from command_center.registers.service import EntryPage, EntryView
 from command_center.registers.zones import LeakZones
 from command_center.township import AreaSummary
+from command_center.video.model import OpenedMedia, Preset, VideoClip, VideoView, Viewing
 from gis.formats.sheet import MEDIA_TYPES, Format
 
 REF = "#/components/schemas/{name}"
@@ -112,6 +113,13 @@ ANSWERS: dict[tuple[str, str], tuple[Any, bool]] = {
     ("get", "/api/v1/devices/{device_id}/commands"): (DeviceCommand, PAGE),
     ("post", "/api/v1/devices/{device_id}/commands"): (DeviceCommand, ONE),
     ("get", "/api/v1/commands/{command_id}"): (DeviceCommand, ONE),
+    ("post", "/api/v1/devices/{device_id}/video"): (Viewing, ONE),
+    ("get", "/api/v1/devices/{device_id}/presets"): (Preset, PAGE),
+    ("get", "/api/v1/video/{ticket}/media"): (OpenedMedia, ONE),
+    ("post", "/api/v1/video/{ticket}/extend"): (Viewing, ONE),
+    ("get", "/api/v1/video-views"): (VideoView, PAGE),
+    ("get", "/api/v1/incidents/{incident_id}/clips"): (VideoClip, PAGE),
+    ("post", "/api/v1/incidents/{incident_id}/clips"): (VideoClip, ONE),
     ("get", "/api/v1/devices/{device_id}/credentials"): (AccessState, ONE),
     ("post", "/api/v1/devices/{device_id}/credentials"): (shapes.Credential, ONE),
     ("delete", "/api/v1/devices/{device_id}/credentials"): (AccessState, ONE),
@@ -196,6 +204,8 @@ FILES: dict[tuple[str, str], tuple[str, ...]] = {
     ("get", "/api/v1/areas.geojson"): ("application/geo+json",),
     ("get", "/api/v1/observations/export"): tuple(kind.partition(";")[0] for kind in OBSERVATION_TYPES.values()),
     ("post", "/api/v1/observations/import"): ("application/x-ndjson",),
+    ("get", "/api/v1/video/{ticket}/picture"): ("image/jpeg", "image/png"),
+    ("get", "/api/v1/clips/{clip_id}/content"): ("application/octet-stream",),
     ("get", "/api/v1/dictionary.xlsx"): (MEDIA_TYPES[Format.XLSX],),
     ("get", "/api/v1/registers/{kind}/template.xlsx"): (MEDIA_TYPES[Format.XLSX],),
     ("get", "/api/v1/registers/{kind}/export"): _SHEETS,
@@ -214,6 +224,7 @@ MORE: dict[tuple[str, str], tuple[int, ...]] = {
     ("put", "/api/v1/imports/{import_id}"): (415,),
     ("get", "/api/v1/devices"): (304,),
     ("get", "/api/v1/devices/{device_id}"): (304,),
+    ("get", "/api/v1/clips/{clip_id}/content"): (409,),
     ("get", "/api/v1/layers/{layer}.geojson"): (304,),
     ("get", "/api/v1/areas.geojson"): (304,),
 }

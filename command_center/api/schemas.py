@@ -26,6 +26,7 @@ from command_center.letters import LETTERS_MAX
 from command_center.machines import RequestState
 from command_center.model import UnitStatus
 from command_center.service import SHELVE_MAX_MINUTES
+from command_center.video.model import Purpose
 
 MAX_TEXT = 2_000
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
@@ -247,6 +248,30 @@ class DeviceCommandBody(Body):
     method: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}(\.[a-z][a-z0-9_]{0,31})?$")]
     params: Annotated[dict[str, Parameter], Field(max_length=8)] = {}
     reason: Needed
+
+
+class ViewBody(Body):
+    """`reason` or `incident_id` is needed; `from` and `to` (city time) are for playback."""
+
+    purpose: Purpose
+    reason: Text = ""
+    incident_id: Annotated[str, Field(max_length=96)] = ""
+    since: Annotated[Instant | None, Field(alias="from")] = None
+    until: Annotated[Instant | None, Field(alias="to")] = None
+
+
+class TurnBody(Body):
+    preset: Annotated[int, Field(strict=True, ge=1, le=255)]
+    reason: Needed
+
+
+class ClipBody(Body):
+    """A span of city time, at most an hour."""
+
+    device_id: Identifier
+    since: Annotated[Instant, Field(alias="from")]
+    until: Annotated[Instant, Field(alias="to")]
+    reason: Text = ""
 
 
 class AcceptanceItem(Body):

@@ -41,6 +41,9 @@ from command_center.registers.zones import ZoneService
 from command_center.service import EVENT_CHANNELS, CommandCenter
 from command_center.timers import TimerService
 from command_center.township import Township
+from command_center.video.clips import ClipFetcher, ClipService
+from command_center.video.service import VideoService
+from command_center.video.tickets import Tickets
 from command_center.wind import nearest_wind
 from devices.models import load_models
 from gis.addresses import Place
@@ -71,6 +74,8 @@ from runtime.settings import Settings
 from runtime.stepping import Stepper
 from runtime.tls import ensure_certificates
 from runtime.up import public_hosts
+from runtime.video import ClipFolder
+from runtime.video import build as build_platform
 from storage.command import PostgresStore
 from storage.database import Database
 from storage.errors import StorageError
@@ -121,6 +126,9 @@ class _Rooms:
     commands: DeviceCommands
     line: DeviceLine
     command_sender: CommandSender
+    video: VideoService
+    clips: ClipService
+    clip_fetcher: ClipFetcher | None
     quality: QualityService
     zones: ZoneService
     grid: GridService
@@ -204,6 +212,9 @@ def _build(
     commands = DeviceCommands(store, env, picture.on_change, picture.status_of, lambda: follower.followed_us)
     line = DeviceLine(Broker(settings).access(context.secrets, service="command"))
     device_access = DeviceAccess(store, registry, credentials, clock)
+    platform = build_platform(settings)
+    clip_files = ClipFolder(settings.clips_dir, settings.video_clips_max_bytes)
+    tickets = Tickets(context.secrets.signing_key.encode(), tenant=settings.tenant)
     entries = EntryRegister(store=store, env=env, emit=picture.on_change, sealer=sealer, areas=areas)
     devices = DeviceTarget(registers, device_access, registry)
     shifts = ShiftTarget(store, env, picture.on_change, sealer)
@@ -240,6 +251,9 @@ def _build(
         commands=commands,
         line=line,
         command_sender=CommandSender(store, env, picture.on_change, line, settings.tenant, picture.status_of),
+        video=VideoService(store, env, picture.on_change, tickets, platform),
+        clips=ClipService(store, env, picture.on_change, clip_files, platform=platform is not None),
+        clip_fetcher=(None if platform is None else ClipFetcher(store, env, picture.on_change, clip_files, platform)),
         quality=QualityService(store, env, entries, QualityFacts(database), picture.status_of),
         grid=GridService(store, env, picture.on_change, entries.engine.kinds),
         zones=ZoneService(entries, lambda lon, lat: nearest_wind(registry, picture.latest_of, clock, lon, lat)),
@@ -285,6 +299,9 @@ async def _serve(rooms: _Rooms) -> None:
         group.create_task(rooms.sender.run(), name="outbox")
         group.create_task(rooms.line.run(), name="device-line")
         group.create_task(rooms.command_sender.run(), name="device-commands")
+        group.create_task(rooms.video.run(), name="video")
+        if rooms.clip_fetcher is not None:
+            group.create_task(rooms.clip_fetcher.run(), name="video-clips")
         group.create_task(rooms.health.run(lambda: rooms.picture), name="health")
         serving = [
             group.create_task(plain.serve(), name="http"),
@@ -383,6 +400,8 @@ def _deps(rooms: _Rooms) -> ApiDeps:
         history_import=rooms.history_import,
         uploads=settings.run_dir,
         device_commands=rooms.commands,
+        video=rooms.video,
+        clips=rooms.clips,
         rates=RateStore(rooms.database),
         quality=rooms.quality,
         zones=rooms.zones,

@@ -22,6 +22,7 @@ from storage.command.outbox import OutboxRows
 from storage.command.registers import RegisterRows
 from storage.command.rows import SQL
 from storage.command.tasks import ClosureRows, TaskRows, UnitRows
+from storage.command.video import VideoRows
 from storage.command.work import LiveRows, UserRows, WorkRows
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
@@ -45,6 +46,7 @@ class PostgresTx(
     InstructionRows,
     DeviceCareRows,
     DeviceCommandRows,
+    VideoRows,
     GridRows,
     OutboxRows,
     AccessRows,

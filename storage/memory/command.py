@@ -36,6 +36,7 @@ from command_center.outbox import Message
 from command_center.ports import Tx
 from command_center.records import AlarmRecord, AlarmSide, Request, TaskRecord, Timer, UnitRecord, UserRecord
 from command_center.registers.import_ports import ImportJob
+from command_center.video.model import VideoClip
 from rules.transitions import Condition, Transition
 from storage.memory.access import AccessRows
 from storage.memory.device_access import AccessMemory, DeviceAccessMemory
@@ -47,6 +48,7 @@ from storage.memory.imports import ImportMemory
 from storage.memory.journal import JournalPart
 from storage.memory.outbox import OutboxPart
 from storage.memory.registers import MemoryRegisters, RegisterState
+from storage.memory.video import VideoPart
 
 replace = msgspec.structs.replace
 
@@ -80,6 +82,7 @@ class _State:
     duty: DutyState = field(default_factory=DutyState)
     care: CareMemory = field(default_factory=CareMemory)
     device_commands: dict[str, DeviceCommand] = field(default_factory=dict)
+    video_clips: dict[str, VideoClip] = field(default_factory=dict)
     grid: GridState = field(default_factory=GridState)
     outbox: dict[str, Message] = field(default_factory=dict)
     incident_roles: dict[str, IncidentRole] = field(default_factory=dict)
@@ -128,6 +131,7 @@ class _MemoryTx(
     DutyMemory,
     DeviceCareMemory,
     DeviceCommandPart,
+    VideoPart,
     GridMemory,
     OutboxPart,
     AccessRows,

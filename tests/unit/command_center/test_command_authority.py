@@ -63,6 +63,11 @@ MAY = {
     Action.COMMAND_DEVICE: {"admin", "vendor1"},
     Action.TURN_CAMERA: {"duty1", "leader1", "admin"},
     Action.MOVE_ACTUATOR: {"duty1", "leader1"},
+    # Who looks through a camera does not read the list of who looked.
+    Action.VIEW_VIDEO: {"duty1", "leader1"},
+    Action.READ_VIEWS: {"security", "auditor"},
+    Action.REQUEST_CLIP: {"duty1", "leader1"},
+    Action.EXPORT_CLIP: {"duty1", "leader1"},
 }
 
 

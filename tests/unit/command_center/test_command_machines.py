@@ -27,8 +27,9 @@ from command_center.machines import (
     draw_all,
 )
 from command_center.model import IncidentState, TaskState, UnitStatus
+from command_center.video.model import VIDEO_CLIP
 
-MACHINES: list[Machine[Any]] = [INCIDENT, TASK, UNIT, ALARM, REQUEST, *DUTY, DEVICE_COMMAND]
+MACHINES: list[Machine[Any]] = [INCIDENT, TASK, UNIT, ALARM, REQUEST, *DUTY, DEVICE_COMMAND, VIDEO_CLIP]
 machine_names = pytest.mark.parametrize("machine", MACHINES, ids=lambda m: m.name)
 
 

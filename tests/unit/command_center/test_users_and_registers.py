@@ -135,8 +135,9 @@ def test_a_vendor_registers_its_own_and_decides_no_threshold() -> None:
             {"enabled": False},
             {"interval_s": 1e9},
             {"attributes": {"maintenance": {"author": "vera", "until_us": 2**60}}},
+            {"attributes": {"video": {"device": "3" * 20, "channel": "4" * 20}}},  # would show another's picture
         ):
-            with pytest.raises(Forbidden, match="an administrator"):  # it would silence an alarm
+            with pytest.raises(Forbidden, match="an administrator"):  # the others would silence an alarm
                 await registers.save_device(VENDOR, msgspec.structs.replace(mine, **change))
         with pytest.raises(Invalid, match="device_id"):
             await registers.save_device(ADMIN, msgspec.structs.replace(mine, device_id="a/b"))
