@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from psycopg.rows import tuple_row
 
 from command_center.letters import LetterFilter
 from storage.database import Database, Row
 from storage.letters import asked_params
 from storage.rollups import DAY_US, HOUR_US, MINUTE_US, ZONE_US
 from storage.statements import load
-from storage.times import opt_us, to_time
+from storage.times import MicrosecondsLoader, opt_us, to_time
 from storage.times import to_us as _us
 from stream.records import Quality, Source
 
@@ -88,7 +89,21 @@ class HistoryStore:
             "to_time": to_time(to_us),
             "limit": min(limit, PAGE_MAX),
         }
-        return [Sample(**_sample(row)) for row in await self._rows("rows", params, binary=True)]
+        async with self._database.transaction() as conn, conn.cursor(binary=True, row_factory=tuple_row) as cursor:
+            cursor.adapters.register_loader("timestamptz", MicrosecondsLoader)
+            rows = await (await cursor.execute(_SQL["rows"], params)).fetchall()
+        return [
+            Sample(
+                phenomenon_us=phenomenon_us,
+                receive_us=receive_us,
+                device_us=device_us,
+                result=result,
+                text=text,
+                quality=quality,
+                source=source,
+            )
+            for phenomenon_us, receive_us, device_us, result, text, quality, source in rows
+        ]
 
     async def observations(self, datastream: int, from_us: int, to_us: int, limit: int) -> list[dict[str, Any]]:
         """`history` as plain rows for the HTTP door."""
@@ -217,10 +232,9 @@ class HistoryStore:
             {"property": row["property"], "seq": row["seq"], **_sample(row), "flags": flags_of(row)} for row in rows
         ]
 
-    async def _rows(self, statement: str, params: dict[str, Any], *, binary: bool = False) -> list[Row]:
-        """`binary`: in the protocol's binary form, which takes a third off the time of a thousand rows."""
+    async def _rows(self, statement: str, params: dict[str, Any]) -> list[Row]:
         async with self._database.transaction() as conn:
-            return await (await conn.execute(_SQL[statement], params, binary=binary)).fetchall()
+            return await (await conn.execute(_SQL[statement], params)).fetchall()
 
 
 def flags_of(row: Row) -> list[str]:

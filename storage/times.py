@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -31,3 +35,20 @@ def opt_time(us: int | None) -> datetime | None:
 
 def opt_us(time: datetime | None) -> int | None:
     return None if time is None else to_us(time)
+
+
+_POSTGRES_EPOCH_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z, from which the binary form counts
+
+
+class MicrosecondsLoader(Loader):
+    """`timestamptz` in the protocol's binary form as city microseconds, without the datetime between.
+
+    A day of one series at a value a minute is 1,440 rows with two times each: reading them as datetimes took as long as the
+    server took to find the rows. `infinity` comes as MAX_US and `-infinity` as MIN_US, as everything outside the two.
+    """
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> int:
+        us = int.from_bytes(data, "big", signed=True) + _POSTGRES_EPOCH_US
+        return min(max(us, MIN_US), MAX_US)

@@ -7,7 +7,7 @@ SELECT d.device_id, d.property, l.datastream, l.phenomenon_time, l.receive_time,
   FROM latest l JOIN datastream d USING (datastream) WHERE d.device_id = ANY(%(device_ids)s) ORDER BY l.datastream;
 
 -- rows: One series over [from, to), oldest first, one page.
-SELECT phenomenon_time, receive_time, device_time, result, result_text, quality, source, seq
+SELECT phenomenon_time, receive_time, device_time, result, result_text, quality, source
   FROM observation
  WHERE datastream = %(datastream)s AND phenomenon_time >= %(from_time)s AND phenomenon_time < %(to_time)s
  ORDER BY phenomenon_time LIMIT %(limit)s;
