@@ -48,9 +48,11 @@ def known_secrets(settings: Settings) -> Mapping[str, str]:
     """By source. Raises SourcesWrong."""
     path = settings.secrets_dir / FILE
     try:
-        found = read_json(path) or {}
+        found = read_json(path)
     except (OSError, json.JSONDecodeError) as error:
         raise SourcesWrong(str(path), [f"cannot be read: {type(error).__name__}"]) from error
+    if found is None:
+        return {}
     if not isinstance(found, dict) or not all(isinstance(secret, str) for secret in found.values()):
         raise SourcesWrong(str(path), ["expected an object of secrets by source"])
     return found

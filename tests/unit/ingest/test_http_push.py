@@ -17,7 +17,9 @@ from citybrain_testing.clocks import LEKIMA_US, ManualClock
 from citybrain_testing.logged import events_of, gauge, registry_of, rows_of, series
 from devices.models import load_models
 from devices.registry import Device
+from ingest.dedupe import DupTail, packet_key
 from ingest.http_in import BODY_MAX, HttpInput
+from ingest.message import Message
 from ingest.pipeline import Link, Outcome, Pipeline
 from ingest.push_sources import parse_sources
 from stream.errors import LogFull
@@ -177,6 +179,14 @@ def test_what_a_platform_delivers_again_is_stored_once() -> None:
         assert world.rows()[2:] == [(1, 7.0)]
 
     in_world(act)
+
+
+def test_pushes_are_remembered_through_any_number_of_packets_of_the_broker() -> None:
+    tail = DupTail(size=2)
+    push = packet_key(Message(topic="t", payload=b"x", packet_id=0, receive_us=1, delivery=7))
+    packets = [packet_key(Message(topic="t", payload=b"x", packet_id=n, receive_us=1)) for n in (1, 2, 3)]
+    tail.add([push, *packets])
+    assert [key in tail for key in (push, *packets)] == [True, False, True, True]
 
 
 def test_our_own_json_with_an_hmac() -> None:
