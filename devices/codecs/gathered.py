@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,10 @@ def device_name(value: Any, where: str, lost: list[str]) -> str | None:
     return None
 
 
-def _plain_fields(item: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    plain = [(key[:TEXT_MAX], value) for key, value in item.items() if isinstance(value, str | int | float | bool)]
-    return [(key, value[:TEXT_MAX] if isinstance(value, str) else value) for key, value in plain]
+def _plain_fields(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Integers of more than 64 bits are left out: what reads the notice later may not take them."""
+    for key, value in item.items():
+        if isinstance(value, str):
+            yield key[:TEXT_MAX], value[:TEXT_MAX]
+        elif isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):
+            yield key[:TEXT_MAX], value

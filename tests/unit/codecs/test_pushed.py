@@ -77,12 +77,21 @@ def test_a_data_point_of_onenet_in_each_envelope(msg: Any) -> None:
 
 def test_one_push_of_onenet_names_several_devices_and_what_is_no_reading_is_a_notice() -> None:
     other = POINT | {"dev_id": "77", "value": "on"}
-    gone = {"type": 2, "dev_id": 77, "status": 0, "login_type": 10, "at": AT}
+    gone = {
+        "type": 2,
+        "dev_id": 77,
+        "status": 0,
+        "login_type": 10,
+        "at": AT,
+        "huge": 10**40,
+        "more": {},
+        "text": "x" * 999,
+    }
     points, link = pieces("onenet", enveloped([POINT, other, gone]))[:2], pieces("onenet", enveloped([gone]))[0]
     assert [piece.station for piece in points] == ["2016617", "77"]
     assert isinstance(link, Report)
     assert (link.said, link.station, link.command) == (Said.NOTICE, "77", "status")
-    assert link.facts["status"] == 0
+    assert link.facts == {"type": 2, "dev_id": 77, "status": 0, "login_type": 10, "at": AT, "text": "x" * 200}
 
 
 def test_properties_of_onenets_thing_model() -> None:
