@@ -6,6 +6,9 @@ topics (runtime/embedded/rewrite_topics.c), the lines of the broker's ACL, the c
 Whose a message is, the login says and nothing else: `{device}` in a topic must be the username. Other names in braces are passed
 on behind the codec, `up/raw/{codec}/{product}`: `{child}` names a device behind a gateway, the rest is only needed to answer. A
 `#` at the end of a topic stands for one level or more that the reader gets: what they say is part of the message.
+
+What a platform pushes over HTTP in its devices' names has no topic of its own (`pushes`): it comes to `up/raw/{codec}` of the gateway
+that the source speaks as (ingest/http_in.py), and names the devices behind it.
 """
 
 from __future__ import annotations
@@ -46,7 +49,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One topic of a platform. Its messages are read by a `layout`, or by a `reader` where their form is none that a table says."""
+    """One topic of a platform. Its messages are read by a `layout`, or by a `reader` where their form is none that a table says.
+    `up` "": a form that is pushed and has no topic."""
 
     codec: str
     up: str
@@ -65,6 +69,17 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         return self.up.endswith("/#")
 
 
+class Push(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One form in which a platform pushes what its devices said."""
+
+    codec: str
+    layout: Layout | None = None
+    reader: str = ""
+
+    def route(self) -> Route:
+        return Route(codec=self.codec, up="", layout=self.layout, reader=self.reader)
+
+
 class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zh: str
     en: str
@@ -76,7 +91,13 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     platform: str
     name: _Words
     source: str
-    topics: list[Route]
+    topics: list[Route] = []
+    pushes: list[Push] = []
+
+    @property
+    def routes(self) -> list[Route]:
+        """Of topics and of pushes."""
+        return [*self.topics, *(push.route() for push in self.pushes)]
 
 
 def parse_dialect(text: str, *, file: str = "<text>") -> Dialect:
@@ -93,8 +114,12 @@ def parse_dialect(text: str, *, file: str = "<text>") -> Dialect:
 def _problems(dialect: Dialect) -> Iterator[str]:
     if not _NAME.fullmatch(dialect.platform):
         yield f"platform {dialect.platform!r}: expected {_NAME.pattern}"
-    for route in dialect.topics:
-        where = f"topic {route.up!r}"
+    if not dialect.routes:
+        yield "expected topics or pushes"
+    if not all(topic.up for topic in dialect.topics):
+        yield "topic '': expected levels"
+    for route in dialect.routes:
+        where = f"topic {route.up!r}" if route.up else f"push {route.codec!r}"
         if not _NAME.fullmatch(route.codec) or not f"{route.codec}-".startswith(f"{dialect.platform}-"):
             yield f"{where}: codec {route.codec!r}: expected {dialect.platform} or {dialect.platform}-..."
         if bool(route.reader) == (route.layout is not None):
@@ -105,7 +130,7 @@ def _problems(dialect: Dialect) -> Iterator[str]:
             yield f"{where}: expected a reader for the levels of #"
         if route.open_ended and DEVICE not in _names(route.up):
             yield f"{where}: expected {{{DEVICE}}} before #: else it would take what is not its platform's"
-        for topic in [route.up, *([route.reply.topic] if route.reply else [])]:
+        for topic in [*([route.up] if route.up else []), *([route.reply.topic] if route.reply else [])]:
             levels = (route.up.removesuffix("/#") if topic == route.up else topic).split("/")
             if not all(_LEVEL.fullmatch(level) for level in levels) or topic.startswith("cb/"):
                 yield f"{where}: {topic!r}: expected levels of letters and digits or names in braces, outside of cb/"
@@ -131,7 +156,7 @@ def routes() -> dict[str, Route]:
     """By codec; of several topics with one codec the first."""
     found: dict[str, Route] = {}
     for dialect in dialects().values():
-        for route in dialect.topics:
+        for route in dialect.routes:
             found.setdefault(route.codec, route)
     return found
 
@@ -139,7 +164,7 @@ def routes() -> dict[str, Route]:
 @cache
 def families() -> dict[str, str]:
     """The platform by codec."""
-    return {route.codec: dialect.platform for dialect in dialects().values() for route in dialect.topics}
+    return {route.codec: dialect.platform for dialect in dialects().values() for route in dialect.routes}
 
 
 def decoders() -> dict[str, Callable[[object], Decoder]]:

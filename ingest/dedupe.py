@@ -1,7 +1,8 @@
-"""Messages that the broker sends again after a reconnect and that are in the log already.
+"""Messages that the broker sends again after a reconnect, or a platform pushes again, and that are in the log already.
 
 Every observation record carries, beside its rows, the packet id and a hash of each message that it holds. After a restart the
-tail of the log tells which of the redelivered (DUP) messages were made durable just before their PUBACK was lost.
+tail of the log tells which of the redelivered (DUP) messages were made durable just before their PUBACK was lost. A push has no packet
+id (0 stands in its place) and 64 bits that its source makes (ingest/push_sources.py).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ PacketKey = tuple[int, int]
 def packet_key(message: Message) -> PacketKey:
     """(packet id, 64 bits of checksums of topic and payload). They need not withstand an attacker: only a message that the broker itself marks as
     sent again is held against them, and with its own packet id."""
+    if message.delivery:
+        return 0, message.delivery
     payload = message.payload
     return message.packet_id, zlib.adler32(payload) << 32 | zlib.crc32(payload, zlib.crc32(message.topic.encode()))
 
@@ -38,22 +41,25 @@ def unpack(record: Record) -> list[PacketKey]:
 
 
 class DupTail:
-    """The packets that were made durable last; the oldest are forgotten."""
+    """The packets that were made durable last; the oldest are forgotten. Pushes are kept apart: a platform tries again after minutes, when
+    what the broker brought meanwhile would have taken their place."""
 
     def __init__(self, size: int = TAIL) -> None:
         self._size = size
-        self._keys: OrderedDict[PacketKey, None] = OrderedDict()
+        self._packets: OrderedDict[PacketKey, None] = OrderedDict()
+        self._pushes: OrderedDict[PacketKey, None] = OrderedDict()
 
     def add(self, keys: Iterable[PacketKey]) -> None:
-        known = self._keys
         for key in keys:
+            known = self._packets if key[0] else self._pushes
             known[key] = None
             known.move_to_end(key)
-        for _ in range(len(known) - self._size):
-            known.popitem(last=False)
+        for known in (self._packets, self._pushes):
+            for _ in range(len(known) - self._size):
+                known.popitem(last=False)
 
     def __contains__(self, key: PacketKey) -> bool:
-        return key in self._keys
+        return key in (self._packets if key[0] else self._pushes)
 
     @classmethod
     def of_log(cls, records: Iterable[Record]) -> DupTail:

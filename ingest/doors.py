@@ -1,4 +1,4 @@
-"""Where stations may dial in over TCP, as settings say it: light, since every process reads its settings."""
+"""Where stations may dial in over TCP, as settings say it, and who a peer is: light, since every process reads its settings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +27,19 @@ class StationDoors:
 
 
 NO_DOORS = StationDoors()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushAddress:
+    """Where platforms push over HTTP. `tls`: with the certificate of this installation."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+def address_of(peer: str) -> Address:
+    """A peer's address; an IPv4 one that came to an IPv6 listener is what it was. Raises ValueError."""
+    address = ipaddress.ip_address(peer)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address

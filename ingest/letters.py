@@ -57,6 +57,8 @@ def dead_letter(message: Message, device_id: str, reasons: Sequence[str], *, wit
     }
     if message.line:
         data["tcp"] = True
+    if message.request:
+        data["http"] = True
     if within_quota:
         data["raw"] = base64.b64encode(message.payload[:RAW_MAX]).decode()
         if len(message.payload) > RAW_MAX:

@@ -6,7 +6,7 @@ import msgspec
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One MQTT publish as it was received, or one frame of a TCP session under the topic that it would have had."""
+    """One MQTT publish as it was received, or one frame of a TCP session, or one body that was pushed, under the topic that it would have had."""
 
     topic: str
     payload: bytes
@@ -16,6 +16,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retain: bool = False
     generation: int = 0  # number of the connection it came over: acknowledgements of an older one are void
     line: int = 0  # number of the TCP session it came over; 0: the broker
+    request: int = 0  # number of the HTTP request it came with; 0: none
+    delivery: int = 0  # what tells it from other pushes, 64 bits; 0: nothing does
     problems: tuple[str, ...] = ()  # what its session found wrong with it: it ends as a dead letter
     denial: bytes | None = None  # goes back once that is on disk
 

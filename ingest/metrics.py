@@ -18,6 +18,7 @@ REPLIES = Counter("citybrain_ingest_replies_total", "Messages sent down to devic
 REPLIES_DROPPED = Counter("citybrain_ingest_replies_dropped_total", "Messages down dropped while the broker was away")
 LINES = Gauge("citybrain_ingest_tcp_sessions", "Stations connected over TCP", ["codec"])
 LINES_REFUSED = Counter("citybrain_ingest_tcp_refused_total", "TCP peers turned away", ["codec", "why"])
+PUSHED = Counter("citybrain_ingest_pushes_total", "HTTP pushes by what became of them", ["source", "outcome"])
 CONNECTS = Counter("citybrain_ingest_connects_total", "Connections to the broker", ["session"])
 CONNECTED = Gauge("citybrain_ingest_connected", "1 while connected to the broker")
 IN_FLIGHT = Gauge("citybrain_ingest_in_flight", "Messages received and not yet acknowledged")

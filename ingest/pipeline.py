@@ -151,7 +151,7 @@ class Pipeline:
         told = 0  # of the packets, those that the tail knows
         self._lane.begin()
         for message in messages:
-            if message.packet_id:
+            if message.packet_id or message.delivery:
                 key = packet_key(message)
                 if message.dup:
                     # Before their fsync: the acknowledgement of a second copy comes after the first one's.

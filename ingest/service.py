@@ -1,4 +1,4 @@
-"""Ingest as a service: broker and TCP sessions -> log, and only then receipts, acknowledgements of protocols and PUBACK.
+"""Ingest as a service: broker, TCP sessions and pushes -> log, and only then receipts, acknowledgements of protocols, PUBACK and 200.
 
 The order is the promise: append (fsync), reply, acknowledge. A crash between two of them is a redelivery, not a loss.
 """
@@ -6,7 +6,7 @@ The order is the promise: append (fsync), reply, acknowledge. A crash between tw
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,10 +21,12 @@ from ingest import metrics
 from ingest.clock_rule import RECONNECT_WINDOW_S, delivery_slack_s
 from ingest.dedupe import TAIL_RECORDS, DupTail
 from ingest.doors import NO_DOORS, StationDoors
+from ingest.http_in import HttpInput
 from ingest.message import Message
 from ingest.mqtt5_in import RECEIVE_MAXIMUM, Mqtt5Input
 from ingest.mqtt_in import MqttInput
 from ingest.pipeline import Link, Outcome, Pipeline
+from ingest.push_sources import PushSource
 from ingest.refusals import RefusalService
 from ingest.tcp_in import TcpInput
 from stream import records
@@ -109,6 +111,7 @@ class IngestService:
         on_new_session: Callable[[], None] | None = None,
         append: Callable[[list[NewRecord]], Awaitable[object]] | None = None,
         stations: StationDoors = NO_DOORS,
+        pushes: Sequence[PushSource] = (),
     ) -> None:
         self._writer, self._clock = writer, clock
         self._append = append or writer.append_async
@@ -130,6 +133,7 @@ class IngestService:
             note=self._note,
             connected=lambda device_id: self._pipeline.reconnected(device_id, clock.machine_ns() / 1e9),
         )
+        self.pushes = HttpInput(tenant=tenant, sources=pushes, clock=clock, registry=self.registry, append=self._append)
         self._refusals = (
             RefusalService(broker.log_file, clock, self.registry, self._append) if broker.log_file else None
         )
@@ -157,6 +161,8 @@ class IngestService:
             group.create_task(self._read(), name="ingest-read")
             group.create_task(self._read_lines(), name="ingest-read-tcp")
             group.create_task(self.lines.run(), name="ingest-tcp")
+            group.create_task(self._read_pushes(), name="ingest-read-http")
+            group.create_task(self.pushes.run(), name="ingest-http")
             group.create_task(self._log(), name="ingest-log")
             group.create_task(self._watch_backlog(), name="ingest-backlog")
             group.create_task(self._watch_broker(), name="ingest-broker")
@@ -181,6 +187,13 @@ class IngestService:
             outcome = self._pipeline.process(frames, self._link())
             await self._decoded.put(_Batch(frames, outcome, received_ns))
 
+    async def _read_pushes(self) -> None:
+        while True:
+            pushed = await self.pushes.receive(BATCH_MESSAGES, BATCH_LINGER_S)
+            received_ns = self._clock.machine_ns()
+            outcome = self._pipeline.process(pushed, self._link())
+            await self._decoded.put(_Batch(pushed, outcome, received_ns))
+
     async def _note(self, device_id: str, data: dict[str, Any]) -> None:
         body = EventBody(type="ingest_note", device_id=device_id, receive_us=self._clock.city_us(), data=data)
         await self._durable([records.event(body)])
@@ -197,6 +210,7 @@ class IngestService:
                 self.input.send(reply for reply in batch.outcome.replies if not reply.line)
                 self.lines.send(reply for reply in batch.outcome.replies if reply.line)
                 self.input.acknowledge(batch.messages)
+                self.pushes.acknowledge(batch.messages)
                 metrics.BATCH_ROWS.observe(batch.outcome.rows)
                 metrics.COMMIT_S.observe((self._clock.machine_ns() - batch.received_ns) / 1e9)
 

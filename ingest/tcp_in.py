@@ -11,7 +11,6 @@ address, takes only peers of the networks that it is told, and a station may be 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from devices.codecs.station import Decoder, Refused, Report, Said
 from devices.registry import Device
 from devices.stations import DECODERS, NOBODY, SESSIONS, Station, StationIndex, disbelief, station_of
 from ingest import metrics
-from ingest.doors import Listener, Network
+from ingest.doors import Listener, Network, address_of
 from ingest.letters import stranger
 from ingest.message import Message, Reply
 
@@ -47,7 +46,7 @@ class _Session:
 
     def __init__(self, line: int, codec: str, decoder: Decoder, writer: asyncio.StreamWriter, peer: str) -> None:
         self.line, self.codec, self.decoder, self.writer = line, codec, decoder, writer
-        self.peer, self.address = peer, _address(peer)
+        self.peer, self.address = peer, address_of(peer)
         self.devices: set[str] = set()
         self.admitted: dict[str, Station] = {}
         self.refused = 0
@@ -263,10 +262,3 @@ class TcpInput:
         for name in session.devices:
             if self._of_device.get(name) == session.line:
                 del self._of_device[name]
-
-
-def _address(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """A peer's address; an IPv4 one that came to an IPv6 listener is what it was."""
-    address = ipaddress.ip_address(peer)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from runtime import archive_cli, audit_cli, backup_cli, history_cli, letters_cli
+from runtime import archive_cli, audit_cli, backup_cli, history_cli, letters_cli, push_cli
 from runtime.cli_settings import AsJson, DataDir
 from runtime.cli_settings import fail as _fail
 from runtime.cli_settings import from_options as _settings
@@ -49,6 +49,7 @@ for name, sub in _GROUPS:
 app.add_typer(audit_cli.app, name="audit")
 app.add_typer(letters_cli.app, name="letters")
 app.add_typer(history_cli.app, name="history")
+app.add_typer(push_cli.app, name="push")
 backup_cli.register(app)
 archive_cli.register(app)
 

@@ -21,7 +21,10 @@ class Server(uvicorn.Server):
         yield
 
 
-def server(app: Any, *, host: str, port: int, cert: Path | None = None, key: Path | None = None) -> Server:
+def server(
+    app: Any, *, host: str, port: int, cert: Path | None = None, key: Path | None = None, limit: int | None = None
+) -> Server:
+    """`limit`: of connections and requests at once; beyond it the answer is 503."""
     return Server(
         uvicorn.Config(
             app,
@@ -34,6 +37,7 @@ def server(app: Any, *, host: str, port: int, cert: Path | None = None, key: Pat
             log_level="warning",
             access_log=False,
             server_header=False,
+            limit_concurrency=limit,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=SHUTDOWN_S,
             ssl_certfile=None if cert is None else str(cert),

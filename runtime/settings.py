@@ -17,10 +17,11 @@ from typing import Any
 
 from command_center.reality import RealTenant
 from devices.stations import STREAMED
-from ingest.doors import Listener, StationDoors
+from ingest.doors import Listener, PushAddress, StationDoors
 
 PREFIX = "CITYBRAIN_"
 ANCHOR_EVERY_MAX_S = 3600.0  # the journal's head leaves the host at least hourly
+EVERY_ADDRESS = ("0.0.0.0", "::", "*")
 JOURNAL_KEEP_LEAST_DAYS = 184.0  # six months, the longest ones (网络安全法 第二十一条)
 
 
@@ -77,6 +78,9 @@ class Settings:
     # stations that dial in over TCP
     stations: str = ""  # PROTOCOL=ADDRESS:PORT, several with spaces between: hj212=10.20.0.5:9212
     station_networks: str = "127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16"  # that they may dial in from
+    # platforms that push over HTTP
+    push_listen: str = ""  # http://ADDRESS:PORT or https://ADDRESS:PORT; a named address; empty: nobody may
+    push_sources: str = ""  # the document that says who may, and in whose name (docs/guide-vendor.md)
     # the journal's proof and what leaves this system
     anchor_sinks: str = (
         ""  # where signed heads of the journal go: file:/share, udp://host:514, tcp://host:601, https://...
@@ -170,6 +174,7 @@ def check(settings: Settings) -> Settings:
     station_doors(settings)
     if settings.video_clips_max_bytes <= 0:
         raise WrongSetting(f"video_clips_max_bytes={settings.video_clips_max_bytes}: expected more than 0")
+    push_address(settings)
     if not 0 < settings.anchor_every_s <= ANCHOR_EVERY_MAX_S:
         raise WrongSetting(f"anchor_every_s={settings.anchor_every_s:g}: expected more than 0, at most an hour")
     if settings.journal_keep_days < JOURNAL_KEEP_LEAST_DAYS:
@@ -191,7 +196,7 @@ def station_doors(settings: Settings) -> StationDoors:
             expected = f"PROTOCOL=ADDRESS:PORT with one of {', '.join(STREAMED)}"
             raise WrongSetting(f"stations={text!r}: expected {expected}")
         host = host.strip("[]")
-        if host in ("0.0.0.0", "::", "*"):
+        if host in EVERY_ADDRESS:
             # No encryption, a six-digit password: such a door is opened towards one network, not towards all.
             raise WrongSetting(f"stations={text!r}: expected a named address, not every address of the machine")
         listeners.append(Listener(codec=codec, host=host, port=int(port)))
@@ -200,6 +205,23 @@ def station_doors(settings: Settings) -> StationDoors:
     except ValueError as error:
         raise WrongSetting(f"station_networks={settings.station_networks!r}: {error}") from error
     return StationDoors(listeners=tuple(listeners), networks=networks)
+
+
+def push_address(settings: Settings) -> PushAddress | None:
+    """What `push_listen` says; None: nobody may push. Raises WrongSetting."""
+    text = settings.push_listen
+    if not text:
+        return None
+    scheme, _, address = text.partition("://")
+    host, _, port = address.rpartition(":")
+    if scheme not in ("http", "https") or not host or not port.isdigit() or not 0 < int(port) <= 65535:
+        raise WrongSetting(f"push_listen={text!r}: expected http://ADDRESS:PORT or https://ADDRESS:PORT")
+    host = host.strip("[]")
+    if host in EVERY_ADDRESS:
+        raise WrongSetting(f"push_listen={text!r}: expected a named address, not every address of the machine")
+    if not settings.push_sources:
+        raise WrongSetting("push_sources='': expected the document of those who may push, since push_listen is set")
+    return PushAddress(host=host, port=int(port), tls=scheme == "https")
 
 
 def from_environment(environ: Mapping[str, str] | None = None, **options: Any) -> Settings:

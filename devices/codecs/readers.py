@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from devices.codecs import frigate, gb28181, onvif, thingsboard
+from devices.codecs import ctwing, frigate, gb28181, onenet, onvif, thingsboard
 from devices.codecs.json_message import Levels, Reader
 from devices.codecs.station import Refused, Report
 
@@ -21,4 +21,6 @@ READERS: Mapping[str, Reader] = {
     "onvif.event": onvif.event,
     "frigate.activity": frigate.activity,
     "gb28181.alarm": gb28181.alarm,
+    "onenet.push": _payload_alone(onenet.push),
+    "ctwing.push": _payload_alone(ctwing.push),
 }

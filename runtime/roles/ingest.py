@@ -1,4 +1,4 @@
-"""Role `ingest`: broker -> log. Owns the log's writer, the ticks and the socket at which the others append."""
+"""Role `ingest`: broker, stations and pushes -> log. Owns the log's writer, the ticks and the socket at which the others append."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ingest.service import IngestService
 from runtime.broker import Broker
 from runtime.clock import read_state
 from runtime.context import RoleContext
-from runtime.settings import station_doors
+from runtime.push_door import open_sources, serve
+from runtime.settings import push_address, station_doors
 from storage.writer import CURSOR as STORE_CURSOR
 from stream.archiver import CURSOR as ARCHIVE_CURSOR
 from stream.owner import AppendServer
@@ -46,6 +47,7 @@ async def run(context: RoleContext) -> None:
             models=load_models(),
             on_new_session=broker.save_now,
             stations=station_doors(settings),
+            pushes=open_sources(settings),
         )
         await append_resume(writer, clock)
         await append_clock(writer, asdict(state))
@@ -55,6 +57,8 @@ async def run(context: RoleContext) -> None:
             group.create_task(server.run(), name="append-server")
             group.create_task(service.run(), name="ingest")
             group.create_task(ticks.run(), name="ticks")
+            if (address := push_address(settings)) is not None and service.pushes.sources:
+                group.create_task(serve(service.pushes.app, address, settings.data_dir), name="push-door")
             context.ready()
     finally:
         writer.close()

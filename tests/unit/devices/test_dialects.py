@@ -18,7 +18,17 @@ topics: [{codec: acme, up: "/{product}/{device}/up", layout: {values: v}, reply:
 
 
 def test_each_platform_is_a_family_with_a_decoder_for_each_codec() -> None:
-    assert list(dialects()) == ["aliyun", "frigate", "gb28181", "huawei", "jetlinks", "onvif", "thingsboard"]
+    assert list(dialects()) == [
+        "aliyun",
+        "ctwing",
+        "frigate",
+        "gb28181",
+        "huawei",
+        "jetlinks",
+        "onenet",
+        "onvif",
+        "thingsboard",
+    ]
     assert set(dialects()) <= set(FAMILIES)
     assert set(routes()) <= set(DECODERS)
     assert "thingsboard-gateway" not in FAMILIES

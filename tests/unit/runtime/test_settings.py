@@ -22,6 +22,12 @@ def test_an_option_wins_over_the_environment_and_the_environment_over_the_defaul
         ("CITYBRAIN_SPEED", "2", "real clock"),
         ("CITYBRAIN_TENANT", "1; drop", "tenant"),
         ("CITYBRAIN_NO_SUCH", "x", "CITYBRAIN_NO_SUCH"),
+        ("CITYBRAIN_PUSH_LISTEN", "10.0.0.5:8444", "push_listen"),
+        ("CITYBRAIN_PUSH_LISTEN", "ftp://10.0.0.5:8444", "push_listen"),
+        ("CITYBRAIN_PUSH_LISTEN", "https://10.0.0.5:0", "push_listen"),
+        ("CITYBRAIN_PUSH_LISTEN", "https://0.0.0.0:8444", "expected a named address"),
+        ("CITYBRAIN_PUSH_LISTEN", "https://[::]:8444", "expected a named address"),
+        ("CITYBRAIN_PUSH_LISTEN", "https://10.0.0.5:8444", "push_sources"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(variable: str, value: str, named: str) -> None:
