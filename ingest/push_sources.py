@@ -23,7 +23,7 @@ from devices import dialects, topics
 from devices.credentials import DEVICE_ID
 from devices.stations import DECODERS, SESSIONS
 from devices.topics import Channel
-from ingest.doors import Network
+from ingest.doors import Address, Network
 from ingest.push_signatures import SCHEMES, Signed
 
 JSON = "json"  # our own JSON of a gateway, as on up/gw/telemetry
@@ -89,7 +89,7 @@ class PushSource:
     def open(self) -> bool:
         return bool(self.secret) or not SCHEMES[self.signature].needs_secret
 
-    def admits(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    def admits(self, address: Address) -> bool:
         return not self.networks or any(address in network for network in self.networks)
 
     def topic(self, tenant: str) -> str:
@@ -100,9 +100,10 @@ class PushSource:
 
     def delivery(self, signed: Signed, body: bytes) -> int:
         """What tells this message from every other one, so that it is stored once however often it is delivered; 0: nothing does."""
-        own = b"" if self.form.marks and self.form.marks in body else signed.stamp.encode("utf-8", "surrogatepass")
-        if not own and not (self.form.marks and self.form.marks in body):
+        marked = bool(self.form.marks) and self.form.marks in body
+        if not marked and not signed.stamp:
             return 0
+        own = b"" if marked else signed.stamp.encode("utf-8", "surrogatepass")
         text = f"{self.name}\0".encode() + own + b"\0" + body
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) or 1
 

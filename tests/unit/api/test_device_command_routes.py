@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from citybrain_testing.access_world import AccessWorld, access_world
 from citybrain_testing.api_rim import fake_deps
 from citybrain_testing.asgi_client import AsgiClient
-from command_center.access.scope import EVERYWHERE
+from citybrain_testing.front import Front
 from command_center.api.app import build_app
 from command_center.model import Role, User
 
 HERE = "/api/v1/devices/wg-river/commands"
 FASTER = {"method": "interval_set", "params": {"interval_s": 30}, "reason": "加密观测"}
-
-
-class Front:
-    def __init__(self) -> None:
-        self.world: AccessWorld = asyncio.run(access_world())
-        self.client = AsgiClient(self.world.app)
-        self.tokens = {role: self.world.token(role, EVERYWHERE) for role in Role}
-
-    def __call__(self, role: Role, method: str, path: str, body: Any = None, key: str = "") -> Any:
-        headers = {"Authorization": f"Bearer {self.tokens[role]}"} | ({"Idempotency-Key": key} if key else {})
-        return self.client.request(method, path, json=body, headers=headers)
 
 
 @pytest.fixture

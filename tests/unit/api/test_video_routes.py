@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from citybrain_testing.access_world import AccessWorld, access_world
 from citybrain_testing.api_rim import fake_deps
 from citybrain_testing.asgi_client import AsgiClient
+from citybrain_testing.front import Front
 from citybrain_testing.matrix import INCIDENT
 from citybrain_testing.watching import PNG
-from command_center.access.scope import EVERYWHERE
 from command_center.api.app import build_app
 from command_center.model import Role, User
 
 CAMERA = "/api/v1/devices/cam-under/video"
 CLIPS = f"/api/v1/incidents/{INCIDENT}/clips"
 SPAN = {"from": "2019-08-09T11:00:00Z", "to": "2019-08-09T11:05:00Z"}
-
-
-class Front:
-    def __init__(self) -> None:
-        self.world: AccessWorld = asyncio.run(access_world())
-        self.client = AsgiClient(self.world.app)
-        self.tokens = {role: self.world.token(role, EVERYWHERE) for role in Role}
-
-    def __call__(self, role: Role, method: str, path: str, body: Any = None, key: str = "") -> Any:
-        headers = {"Authorization": f"Bearer {self.tokens[role]}"} | ({"Idempotency-Key": key} if key else {})
-        return self.client.request(method, path, json=body, headers=headers)
 
 
 @pytest.fixture
